@@ -1,0 +1,16 @@
+//! What every other crate may need: cancellation, threads by class of latency, the one-slot queue,
+//! files written whole, and the folders where Hearth keeps what is its own.
+//!
+//! This crate knows nothing of code, models or editors, and never touches a user's files.
+
+mod cancel;
+mod files;
+mod folders;
+mod latest;
+mod pool;
+
+pub use cancel::{CancelToken, Cancelled};
+pub use files::write_atomic;
+pub use folders::{Folders, FoldersError};
+pub use latest::Latest;
+pub use pool::{Latency, ThreadPool};

@@ -1,0 +1,55 @@
+//! What a model can be asked, whoever runs it: the traits [`LanguageModel`] and [`Embedder`], their
+//! requests and answers, and fakes for tests.
+//!
+//! No engine lives here. `inference-llama` and `inference-embed` own the native ones,
+//! `inference-worker` runs them in a process of their own and implements the same traits.
+
+mod error;
+pub mod fake;
+mod request;
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use base::CancelToken;
+
+pub use error::InferenceError;
+pub use request::{
+    FinishReason, FimTokens, GenerateRequest, Generation, ModelInfo, Priority, PromptPiece,
+    Sampling, Sequence, Usage,
+};
+
+/// Takes generated text as it comes: whole characters, never half of one. `Break` ends the
+/// generation with [`FinishReason::Stopped`].
+pub type TextSink<'a> = dyn FnMut(&str) -> ControlFlow<()> + 'a;
+
+/// A language model that may live in another process. Calls block the thread they are made on.
+pub trait LanguageModel: Send + Sync {
+    /// Loads the model if need be and says what it is.
+    fn load(&self, cancel: &CancelToken) -> Result<Arc<ModelInfo>, InferenceError>;
+
+    /// What the model is, if it is loaded and ready; never waits.
+    fn loaded(&self) -> Option<Arc<ModelInfo>>;
+
+    /// Generates text, loading the model first if need be. The text reaches `sink` as it is
+    /// produced and stands whole in the answer. Cancelling ends the work within one batch of
+    /// 256 prompt tokens or one generated token.
+    fn generate(
+        &self,
+        request: &GenerateRequest,
+        cancel: &CancelToken,
+        sink: &mut TextSink<'_>,
+    ) -> Result<Generation, InferenceError>;
+
+    /// Number of tokens of `text`, without any that mark its start or end.
+    fn count_tokens(&self, text: &str, cancel: &CancelToken) -> Result<usize, InferenceError>;
+}
+
+/// Turns texts into unit vectors.
+pub trait Embedder: Send + Sync {
+    /// Length of every vector, once the model is loaded.
+    fn dimensions(&self) -> usize;
+
+    /// One vector of length 1 for each text, in order.
+    fn embed(&self, texts: &[String], cancel: &CancelToken)
+    -> Result<Vec<Vec<f32>>, InferenceError>;
+}
