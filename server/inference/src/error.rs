@@ -52,7 +52,9 @@ pub enum InferenceError {
         reason: String,
     },
     /// The process died too often and is not started again for now.
-    #[error("the model's process died {deaths} times in five minutes and was not started again: {reason}")]
+    #[error(
+        "the model's process died {deaths} times in five minutes and was not started again: {reason}"
+    )]
     WorkerGaveUp {
         /// How often it died.
         deaths: u32,

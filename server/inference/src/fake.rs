@@ -68,7 +68,8 @@ impl LanguageModel for FakeLanguageModel {
         let mut finish =
             if end.is_some() { FinishReason::StopString } else { FinishReason::EndOfText };
         let mut text = String::new();
-        for piece in reply.get(..end.unwrap_or(reply.len())).unwrap_or_default().split_inclusive(' ')
+        for piece in
+            reply.get(..end.unwrap_or(reply.len())).unwrap_or_default().split_inclusive(' ')
         {
             cancel.check()?;
             text.push_str(piece);
@@ -77,10 +78,7 @@ impl LanguageModel for FakeLanguageModel {
                 break;
             }
         }
-        let usage = Usage {
-            generated_tokens: text.split_whitespace().count(),
-            ..Usage::default()
-        };
+        let usage = Usage { generated_tokens: text.split_whitespace().count(), ..Usage::default() };
         Ok(Generation { text, finish, usage })
     }
 

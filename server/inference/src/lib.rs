@@ -6,6 +6,7 @@
 
 mod error;
 pub mod fake;
+mod progress;
 mod request;
 
 use std::{ops::ControlFlow, sync::Arc};
@@ -13,8 +14,9 @@ use std::{ops::ControlFlow, sync::Arc};
 use base::CancelToken;
 
 pub use error::InferenceError;
+pub use progress::Progress;
 pub use request::{
-    FinishReason, FimTokens, GenerateRequest, Generation, ModelInfo, Priority, PromptPiece,
+    FimTokens, FinishReason, GenerateRequest, Generation, ModelInfo, Priority, PromptPiece,
     Sampling, Sequence, Usage,
 };
 
@@ -50,6 +52,9 @@ pub trait Embedder: Send + Sync {
     fn dimensions(&self) -> usize;
 
     /// One vector of length 1 for each text, in order.
-    fn embed(&self, texts: &[String], cancel: &CancelToken)
-    -> Result<Vec<Vec<f32>>, InferenceError>;
+    fn embed(
+        &self,
+        texts: &[String],
+        cancel: &CancelToken,
+    ) -> Result<Vec<Vec<f32>>, InferenceError>;
 }

@@ -1,0 +1,154 @@
+use std::{ops::ControlFlow, sync::Arc};
+
+use base::CancelToken;
+use inference::{
+    Embedder, GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo, TextSink,
+};
+use parking_lot::Mutex;
+
+use crate::{
+    Served, WorkerConfig,
+    message::{ReplyBody, RequestBody},
+    supervisor::Supervisor,
+};
+
+/// A language model in a process of its own, started with the first request.
+pub struct WorkerModel {
+    supervisor: Supervisor,
+    /// Handed out as long as the worker says the same.
+    info: Mutex<Option<Arc<ModelInfo>>>,
+}
+
+impl WorkerModel {
+    /// Starts nothing yet.
+    pub fn new(config: WorkerConfig) -> Self {
+        Self { supervisor: Supervisor::new(config), info: Mutex::default() }
+    }
+
+    /// Frees the model's memory; what runs is cancelled. The next request loads it again.
+    pub fn unload(&self) {
+        self.supervisor.close();
+    }
+
+    /// The worker's process, while there is one.
+    pub fn process_id(&self) -> Option<u32> {
+        self.supervisor.process_id()
+    }
+
+    fn info(&self, served: Served) -> Result<Arc<ModelInfo>, InferenceError> {
+        let Served::Language(info) = served else {
+            return Err(InferenceError::Engine("the worker holds no language model".into()));
+        };
+        let mut kept = self.info.lock();
+        match &*kept {
+            Some(kept) if **kept == info => Ok(kept.clone()),
+            _ => Ok(kept.insert(Arc::new(info)).clone()),
+        }
+    }
+}
+
+impl LanguageModel for WorkerModel {
+    fn load(&self, cancel: &CancelToken) -> Result<Arc<ModelInfo>, InferenceError> {
+        let (_, served) = self.supervisor.ready(cancel)?;
+        self.info(served)
+    }
+
+    fn loaded(&self) -> Option<Arc<ModelInfo>> {
+        self.info(self.supervisor.loaded()?).ok()
+    }
+
+    fn generate(
+        &self,
+        request: &GenerateRequest,
+        cancel: &CancelToken,
+        sink: &mut TextSink<'_>,
+    ) -> Result<Generation, InferenceError> {
+        let (connection, _) = self.supervisor.ready(cancel)?;
+        let mut text = String::new();
+        let mut keep = |delta: &str| {
+            text.push_str(delta);
+            sink(delta)
+        };
+        match connection.call(RequestBody::Generate(request.clone()), cancel, &mut keep)? {
+            ReplyBody::Generated(generation) => Ok(Generation { text, ..generation }),
+            _ => Err(unexpected()),
+        }
+    }
+
+    fn count_tokens(&self, text: &str, cancel: &CancelToken) -> Result<usize, InferenceError> {
+        let (connection, _) = self.supervisor.ready(cancel)?;
+        match connection.call(RequestBody::CountTokens(text.to_owned()), cancel, &mut ignore)? {
+            ReplyBody::Count(count) => Ok(count),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+/// An embedding model in a process of its own, started with the first request.
+pub struct WorkerEmbedder {
+    supervisor: Supervisor,
+}
+
+impl WorkerEmbedder {
+    /// Starts nothing yet.
+    pub fn new(config: WorkerConfig) -> Self {
+        Self { supervisor: Supervisor::new(config) }
+    }
+
+    /// Loads the model if need be: the length of its vectors.
+    pub fn load(&self, cancel: &CancelToken) -> Result<usize, InferenceError> {
+        let (_, served) = self.supervisor.ready(cancel)?;
+        dimensions(&served)
+            .ok_or_else(|| InferenceError::Engine("the worker holds no embedding model".into()))
+    }
+
+    /// Frees the model's memory; what runs is cancelled. The next request loads it again.
+    pub fn unload(&self) {
+        self.supervisor.close();
+    }
+
+    /// The worker's process, while there is one.
+    pub fn process_id(&self) -> Option<u32> {
+        self.supervisor.process_id()
+    }
+}
+
+impl Embedder for WorkerEmbedder {
+    /// 0 before the model is loaded.
+    fn dimensions(&self) -> usize {
+        self.supervisor.loaded().as_ref().and_then(dimensions).unwrap_or(0)
+    }
+
+    fn embed(
+        &self,
+        texts: &[String],
+        cancel: &CancelToken,
+    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+        let (connection, served) = self.supervisor.ready(cancel)?;
+        let dimensions = dimensions(&served);
+        match connection.call(RequestBody::Embed(texts.to_vec()), cancel, &mut ignore)? {
+            ReplyBody::Embedded(vectors)
+                if vectors.len() == texts.len()
+                    && vectors.iter().all(|vector| Some(vector.len()) == dimensions) =>
+            {
+                Ok(vectors)
+            }
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+fn dimensions(served: &Served) -> Option<usize> {
+    match served {
+        Served::Embedder { dimensions } => Some(*dimensions),
+        Served::Language(_) => None,
+    }
+}
+
+fn ignore(_: &str) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn unexpected() -> InferenceError {
+    InferenceError::Engine("the worker answered something else; update both programs".into())
+}
