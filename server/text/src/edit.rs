@@ -77,10 +77,8 @@ mod tests {
 
     #[test]
     fn overlap_and_cut_characters_are_refused() {
-        let overlap = [
-            TextEdit::new(TextRange::new(0, 3), ""),
-            TextEdit::new(TextRange::new(2, 4), ""),
-        ];
+        let overlap =
+            [TextEdit::new(TextRange::new(0, 3), ""), TextEdit::new(TextRange::new(2, 4), "")];
         assert_eq!(apply_edits("abcdef", &overlap), Err(EditError::Overlap { offset: 2 }));
         let cut = [TextEdit::new(TextRange::new(0, 1), "")];
         assert!(matches!(apply_edits("é", &cut), Err(EditError::OutOfBounds { .. })));

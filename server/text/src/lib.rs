@@ -8,16 +8,20 @@
 
 mod diff;
 mod edit;
+mod line_ending;
 mod line_index;
 
 pub use diff::{Hunk, hunks, merge_hunks, unified_diff};
 pub use edit::{EditError, TextEdit, apply_edits};
+pub use line_ending::LineEnding;
 pub use line_index::{LineIndex, Position, PositionEncoding};
 
 use serde::{Deserialize, Serialize};
 
 /// A half-open range of byte offsets into a UTF-8 text. `start <= end` always holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct TextRange {
     /// First byte inside the range.
     pub start: usize,

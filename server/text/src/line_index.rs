@@ -15,7 +15,9 @@ pub enum PositionEncoding {
 }
 
 /// A zero-based line and a zero-based character on it, in the units of a [`PositionEncoding`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct Position {
     /// Zero-based line.
     pub line: u32,
