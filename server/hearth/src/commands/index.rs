@@ -1,0 +1,37 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{
+    global::Global,
+    output,
+    session::{Session, show_progress},
+};
+
+/// Arguments of `hearth index`.
+#[derive(clap::Args)]
+pub struct IndexArgs {
+    /// Forget the index and build it from nothing
+    #[arg(long)]
+    rebuild: bool,
+}
+
+/// Brings the index up to date and says what it holds.
+pub fn run(args: &IndexArgs, global: &Global) -> Result<ExitCode> {
+    let session = Session::open(global)?;
+    let report =
+        session.assistant.update_index(args.rebuild, &session.cancel, &mut show_progress())?;
+    output::progress_done();
+    if global.json {
+        output::json(&report)?;
+    } else {
+        output::line(&format!(
+            "{} files, {} chunks, {} symbols in {:.2} s",
+            report.files, report.chunks, report.symbols, report.seconds.total
+        ))?;
+        for skipped in &report.skipped {
+            output::line(&format!("skipped {}: {}", skipped.path, skipped.reason))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,287 @@
+//! Every command of the program, run as a person or a script runs it.
+
+use std::{fs, path::Path};
+
+use end_to_end::{Finished, Home, foreign, workspace};
+use serde_json::Value;
+
+const SHOP: &str = "\
+//- src/cart.py
+class ShoppingCart:
+    \"\"\"Holds what a customer wants to buy.\"\"\"
+
+    def add_item(self, item, quantity):
+        self.items[item] = self.items.get(item, 0) + quantity
+
+    def total_price(self, prices):
+        return sum(prices[item] * count for item, count in self.items.items())
+//- src/shipping.py
+def shipping_cost(weight, distance):
+    \"\"\"Cost of sending a parcel, in cents.\"\"\"
+    return 500 + weight * distance // 100
+//- README.md
+# Shop
+
+A small shop.
+";
+
+fn paths(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().filter_map(|entry| entry["path"].as_str()).collect()
+}
+
+#[test]
+fn index_counts_files_and_names_what_it_skipped() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    fs::write(shop.path().join("logo.bin"), [0_u8, 159, 146, 150, 0, 1]).unwrap();
+    fs::write(shop.path().join("empty.py"), "").unwrap();
+    let report = home.run(shop.path(), &["index", "--json"]).json();
+    assert!(report["files"].as_u64() >= Some(3), "{report}");
+    assert!(report["symbols"].as_u64() >= Some(4), "{report}");
+    assert!(paths(&report["skipped"]).contains(&"logo.bin"), "{report}");
+    for stage in ["scan", "parse", "lexical", "vectors", "total"] {
+        assert!(report["seconds"][stage].is_number(), "{stage} in {report}");
+    }
+}
+
+#[test]
+fn search_finds_by_words_and_by_name() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let answer = home.run(shop.path(), &["search", "--json", "what does a parcel cost"]).json();
+    assert_eq!(paths(&answer["results"]).first(), Some(&"src/shipping.py"), "{answer}");
+    let answer = home.run(shop.path(), &["search", "--json", "--mode", "symbol", "addItem"]).json();
+    assert_eq!(answer["results"][0]["symbol"], "add_item", "{answer}");
+    assert_eq!(answer["results"][0]["range"]["start"]["line"], 3, "{answer}");
+}
+
+#[test]
+fn search_sees_a_change_made_since_the_last_time() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    home.run(shop.path(), &["index"]);
+    fs::write(shop.path().join("src/refund.py"), "def refund_customer(order):\n    pass\n")
+        .unwrap();
+    fs::remove_file(shop.path().join("src/shipping.py")).unwrap();
+    let answer = home.run(shop.path(), &["search", "--json", "refund_customer"]).json();
+    assert_eq!(paths(&answer["results"]).first(), Some(&"src/refund.py"), "{answer}");
+    let answer = home.run(shop.path(), &["search", "--json", "shipping_cost parcel"]).json();
+    assert!(!paths(&answer["results"]).contains(&"src/shipping.py"), "{answer}");
+}
+
+#[test]
+fn symbols_list_the_definitions_of_a_file() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let symbols = home.run(shop.path(), &["symbols", "--json", "src/cart.py"]).json();
+    let names: Vec<&str> =
+        symbols.as_array().unwrap().iter().filter_map(|symbol| symbol["name"].as_str()).collect();
+    assert_eq!(names, ["ShoppingCart", "add_item", "total_price"]);
+    assert_eq!(symbols[1]["container"], "ShoppingCart", "{symbols}");
+}
+
+#[test]
+fn complete_continues_a_line_from_the_workspace() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let unsaved = "def shipping_cost(weight, distance):\n    return 500 + weight * ";
+    let at = ["complete", "src/other.py", "--line", "1", "--character", "26", "--text-from", "-"];
+    let answer = home.pipe(shop.path(), &[&at[..], &["--json"]].concat(), Some(unsaved)).json();
+    assert_eq!(answer["items"][0]["insertText"], "distance // 100", "{answer}");
+    assert!(answer["timings"]["total_ms"].is_number(), "{answer}");
+}
+
+#[test]
+fn complete_says_why_it_is_silent() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let inside_a_word = ["complete", "src/cart.py", "--line", "0", "--character", "8", "--json"];
+    let answer = home.run(shop.path(), &inside_a_word).json();
+    assert_eq!(answer["items"].as_array().map(Vec::len), Some(0), "{answer}");
+    assert!(answer["reason"].as_str().is_some_and(|reason| reason.contains("word")), "{answer}");
+}
+
+#[test]
+fn ask_without_a_model_answers_from_the_index() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let answer =
+        home.run(shop.path(), &["ask", "--json", "how is the cost of a parcel computed?"]).json();
+    assert_eq!(answer["model"], Value::Null);
+    assert_eq!(paths(&answer["citations"]).first(), Some(&"src/shipping.py"), "{answer}");
+    assert!(answer["answer"].as_str().is_some_and(|text| text.contains("shipping_cost")));
+}
+
+#[test]
+fn ask_cites_nothing_when_nothing_supports_an_answer() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let question = "how does the kubernetes operator rotate TLS certificates?";
+    let answer = home.run(shop.path(), &["ask", "--json", question]).json();
+    assert_eq!(answer["citations"].as_array().map(Vec::len), Some(0), "{answer}");
+}
+
+#[test]
+fn a_piped_diff_is_reviewed_file_by_file() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let diff = "\
+diff --git a/src/cart.py b/src/cart.py
+--- a/src/cart.py
++++ b/src/cart.py
+@@ -5 +5 @@
+-        self.items[item] = self.items.get(item, 0) + quantity
++        self.items[item] = quantity
+diff --git a/src/shipping.py b/src/shipping.py
+--- a/src/shipping.py
++++ b/src/shipping.py
+@@ -3 +3 @@
+-    return 500 + weight * distance // 100
++    return 600 + weight * distance // 100
+";
+    let answer = home.pipe(shop.path(), &["ask", "review this change"], Some(diff));
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    for path in ["src/cart.py", "src/shipping.py"] {
+        assert!(answer.stdout.contains(path), "{path} in {answer:?}");
+    }
+}
+
+#[test]
+fn edit_without_a_model_names_the_command_that_gets_one() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let before = fs::read(shop.path().join("src/cart.py")).unwrap();
+    let refused = home.run(
+        shop.path(),
+        &["edit", "src/cart.py", "--lines", "4:5", "--apply", "rename quantity to count"],
+    );
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.stderr.contains("hearth models pull"), "{refused:?}");
+    assert_eq!(fs::read(shop.path().join("src/cart.py")).unwrap(), before);
+}
+
+#[test]
+fn edit_with_the_default_model_changes_only_the_selected_lines() {
+    let (home, shop) = (Home::with_models(), workspace(SHOP));
+    // CRLF, a byte order mark, no final newline: all of it has to survive.
+    let before = "\u{feff}# Prices.\r\ndef price(x):\r\n    return x\r\n\r\nlast = 1";
+    let file = shop.path().join("src/price.py");
+    fs::write(&file, before).unwrap();
+    let arguments = ["edit", "src/price.py", "--lines", "2:3", "--json", "add a docstring"];
+    let edited = home.run(shop.path(), &arguments);
+    assert_eq!(fs::read_to_string(&file).unwrap(), before, "a diff writes nothing");
+    // A small model may fail; then it has to say so and to have written nothing.
+    if edited.code == Some(0) {
+        let diff = edited.json()["diff"].as_str().unwrap().to_owned();
+        assert!(diff.contains("@@"), "{diff}");
+        assert!(!diff.contains("-last = 1") && !diff.contains("-# Prices."), "{diff}");
+    } else {
+        assert!(!edited.stderr.is_empty(), "{edited:?}");
+    }
+}
+
+#[test]
+fn status_doctor_and_models_answer_without_any_model() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let status = home.run(shop.path(), &["status", "--json"]).json();
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert!(status["index"]["state"].is_string(), "{status}");
+    let models = home.run(shop.path(), &["models", "list", "--json"]).json();
+    assert!(models.as_array().is_some_and(|models| !models.is_empty()), "{models}");
+    let doctor = home.run(shop.path(), &["doctor", "--json"]);
+    let report: Value = serde_json::from_str(&doctor.stdout).unwrap();
+    assert!(report["checks"].as_array().is_some_and(|checks| !checks.is_empty()), "{report}");
+}
+
+#[test]
+fn the_engine_s_cpu_kernels_use_simd() {
+    let (home, shop) = (Home::with_models(), workspace(SHOP));
+    let doctor = home.run(shop.path(), &["doctor", "--json"]);
+    let report: Value = serde_json::from_str(&doctor.stdout).unwrap();
+    let kernels = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|check| check["name"] == "cpu kernels")
+        .unwrap_or_else(|| panic!("no kernels in {report}"));
+    let detail = kernels["detail"].as_str().unwrap();
+    assert!(["AVX", "NEON"].iter().any(|simd| detail.contains(simd)), "{detail}");
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_failure() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let code = |arguments: &[&str]| home.run(shop.path(), arguments).code;
+    assert_eq!(code(&["no-such-command"]), Some(2));
+    assert_eq!(code(&["edit", "src/cart.py", "--lines", "0:9", "x"]), Some(2));
+    assert_eq!(code(&["complete", "src/nothing.py", "--line", "0", "--character", "0"]), Some(1));
+    assert_eq!(code(&["symbols", "../outside.py"]), Some(1));
+}
+
+#[test]
+fn strange_workspaces_are_indexed_without_complaint() {
+    let home = Home::without_models();
+    let empty = workspace("");
+    assert_eq!(home.run(empty.path(), &["index", "--json"]).json()["files"], 0);
+
+    let odd = workspace("//- latin.py\nname = 1\n");
+    fs::write(odd.path().join("latin.py"), b"caf\xe9 = 'na\xefve latin text'\r\n").unwrap();
+    fs::write(odd.path().join("long.js"), "x".repeat(3_000_000)).unwrap();
+    fs::write(odd.path().join("bom.py"), "\u{feff}def with_bom():\n    pass\n").unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(odd.path(), odd.path().join("loop")).unwrap();
+        std::os::unix::fs::symlink("/etc", odd.path().join("outside")).unwrap();
+    }
+    let report = home.run(odd.path(), &["index", "--json"]).json();
+    assert!(paths(&report["skipped"]).contains(&"long.js"), "{report}");
+    let found = home.run(odd.path(), &["search", "--json", "with_bom"]).json();
+    assert_eq!(paths(&found["results"]).first(), Some(&"bom.py"), "{found}");
+    let outside = home.run(odd.path(), &["search", "--json", "root nologin passwd"]).json();
+    assert!(paths(&outside["results"]).iter().all(|path| !path.starts_with("outside")));
+}
+
+#[test]
+fn two_programs_on_one_workspace_both_answer() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let running: Vec<_> = (0..3)
+        .map(|_| {
+            home.command(shop.path())
+                .args(["search", "--json", "parcel"])
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(paths(&answer["results"]).first(), Some(&"src/shipping.py"), "{answer}");
+    }
+}
+
+/// Imports `bytes` as a model and hands back the refusal.
+fn import(home: &Home, folder: &Path, name: &str, bytes: &[u8]) -> Finished {
+    let file = folder.join(name);
+    fs::write(&file, bytes).unwrap();
+    home.run(folder, &["models", "import", file.to_str().unwrap()])
+}
+
+#[test]
+fn model_files_that_are_none_are_refused_by_name() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let newer = [b"GGUF".as_slice(), &99_u32.to_le_bytes(), &[0; 16]].concat();
+    let truncated = [b"GGUF".as_slice(), &3_u32.to_le_bytes(), &[0xff; 12]].concat();
+    for (name, bytes) in [
+        ("empty.gguf", [].as_slice()),
+        ("text.gguf", b"not a model at all, just some text".as_slice()),
+        ("newer.gguf", &newer),
+        ("truncated.gguf", &truncated),
+    ] {
+        let refused = import(&home, shop.path(), name, bytes);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains(name), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_foreign_repository_is_searched_by_question() {
+    let home = Home::without_models();
+    let tantivy = foreign("tantivy-0.27.0");
+    let answer = home
+        .run(&tantivy, &["search", "--json", "where are segments merged by the merge policy"])
+        .json();
+    let found = paths(&answer["results"]);
+    assert!(found.iter().take(5).any(|path| path.contains("merge")), "{found:?}");
+}
