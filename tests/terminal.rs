@@ -254,8 +254,8 @@ fn two_programs_on_one_workspace_both_answer() {
 /// Imports `bytes` as a model and hands back the refusal.
 fn import(home: &Home, folder: &Path, name: &str, bytes: &[u8]) -> Finished {
     let file = folder.join(name);
-    fs::write(&file, bytes).unwrap();
-    home.run(folder, &["models", "import", file.to_str().unwrap()])
+    fs::write(&file, bytes).expect("written");
+    home.run(folder, &["models", "import", file.to_str().expect("a temporary path is UTF-8")])
 }
 
 #[test]

@@ -52,6 +52,7 @@ impl CancelToken {
     }
 
     /// A token that is cancelled with this one, or alone.
+    #[must_use]
     pub fn child(&self) -> Self {
         let child = Self::new();
         {
