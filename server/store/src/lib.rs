@@ -1,1 +1,18 @@
-//! store
+//! Hearth's SQLite databases: opening them safely, their schemas, and their rows.
+//!
+//! The index database ([`IndexStore`]) holds what can be derived from the user's files and is
+//! thrown away when it is damaged; [`Conversations`] hold what must never be lost. Nothing here parses, searches or knows about editors; no other
+//! crate speaks SQL.
+
+mod conversations;
+mod database;
+mod index;
+mod rows;
+
+pub use conversations::{
+    Author, ConversationSummary, Conversations, MessageState, NewMessage, StoredConversation,
+    StoredMessage,
+};
+pub use database::StoreError;
+pub use index::{IndexBatch, IndexStore, LoadedIndex, Opened};
+pub use rows::{ChunkRow, FileRow, FileRows, SymbolRow};

@@ -1,0 +1,131 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::fs;
+
+use super::*;
+
+fn rows(path: &str, symbols: &[&str]) -> FileRows {
+    let span = |at: usize| TextRange::new(at * 10, at * 10 + 9);
+    FileRows {
+        file: FileRow {
+            id: 0,
+            path: path.into(),
+            size: 100,
+            mtime_ns: 1_700_000_000_000_000_000,
+            inode: u64::MAX,
+            hash: [3; 16],
+            language: Some("rust".into()),
+            lines: 7,
+            skipped: None,
+        },
+        chunks: symbols
+            .iter()
+            .enumerate()
+            .map(|(at, name)| ChunkRow {
+                range: span(at),
+                lines: at as u32..at as u32 + 1,
+                hash: [at as u8; 16],
+                symbol: Some((*name).into()),
+                kind: Some("function".into()),
+                container: None,
+                signature: Some(format!("fn {name}()").into()),
+            })
+            .collect(),
+        symbols: symbols
+            .iter()
+            .enumerate()
+            .map(|(at, name)| SymbolRow {
+                name: (*name).into(),
+                kind: "function".into(),
+                range: span(at),
+                name_range: span(at),
+                lines: at as u32..at as u32 + 1,
+                container: Some("Type".into()),
+                signature: format!("fn {name}()").into(),
+                doc: Some("What it does.".into()),
+            })
+            .collect(),
+    }
+}
+
+fn put(store: &mut IndexStore, files: Vec<FileRows>) -> IndexBatch {
+    let mut batch = IndexBatch { put: files, ..IndexBatch::default() };
+    store.write(&mut batch).unwrap();
+    batch
+}
+
+#[test]
+fn rows_come_back_as_they_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, opened) = IndexStore::open(folder.path()).unwrap();
+    assert_eq!(opened, Opened::Created);
+    let batch = put(&mut store, vec![rows("a.rs", &["one", "two"]), rows("b/ü.rs", &[])]);
+    let again = put(&mut store, vec![rows("a.rs", &["three"])]);
+    assert_eq!(again.put[0].file.id, batch.put[0].file.id, "a file keeps its id");
+    drop(store);
+
+    let (store, opened) = IndexStore::open(folder.path()).unwrap();
+    assert_eq!(opened, Opened::Existing);
+    let loaded = store.load().unwrap();
+    assert!(loaded.damaged.is_empty());
+    assert_eq!(loaded.files, [again.put[0].clone(), batch.put[1].clone()]);
+    assert_eq!(store.pending().unwrap(), [batch.put[0].file.id, batch.put[1].file.id]);
+}
+
+#[test]
+fn removed_files_stay_pending_until_the_lexical_index_has_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = IndexStore::open(folder.path()).unwrap();
+    let id = put(&mut store, vec![rows("a.rs", &["one"])]).put[0].file.id;
+    store.lexical_committed(4).unwrap();
+    assert_eq!((store.pending().unwrap(), store.meta("lexical_stamp").unwrap()), (vec![], Some(4)));
+    store.write(&mut IndexBatch { remove: vec![id], ..IndexBatch::default() }).unwrap();
+    assert_eq!(store.pending().unwrap(), [id]);
+    assert!(store.load().unwrap().files.is_empty());
+    let anew = put(&mut store, vec![rows("a.rs", &["one"])]).put[0].file.id;
+    assert_ne!(anew, id, "an id names one file for ever");
+}
+
+#[test]
+fn a_changed_row_is_noticed_and_costs_only_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = IndexStore::open(folder.path()).unwrap();
+    put(&mut store, vec![rows("a.rs", &["one"]), rows("b.rs", &["two"])]);
+    store.connection.execute("UPDATE symbols SET name = 'twq' WHERE name = 'two'", []).unwrap();
+    let loaded = store.load().unwrap();
+    assert_eq!(loaded.files.len(), 1);
+    assert_eq!(&*loaded.damaged[0].path, "b.rs");
+}
+
+#[test]
+fn a_damaged_file_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(FILE_NAME), "this is no database at all".repeat(100)).unwrap();
+    let (mut store, opened) = IndexStore::open(folder.path()).unwrap();
+    assert!(matches!(opened, Opened::Replaced(_)));
+    put(&mut store, vec![rows("a.rs", &["one"])]);
+    assert!(folder.path().join("index.db.damaged").is_file());
+}
+
+#[test]
+fn a_reader_sees_what_the_writer_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(IndexStore::open_to_read(folder.path()).unwrap().is_none());
+    let (mut store, _) = IndexStore::open(folder.path()).unwrap();
+    let mut reader = IndexStore::open_to_read(folder.path()).unwrap().unwrap();
+    let before = reader.data_version().unwrap();
+    put(&mut store, vec![rows("a.rs", &["one"])]);
+    assert_ne!(reader.data_version().unwrap(), before);
+    assert_eq!(reader.load().unwrap().files.len(), 1);
+    assert!(reader.clear().is_err(), "a reader cannot write");
+}
+
+#[test]
+fn vectors_are_kept_by_model_and_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = IndexStore::open(folder.path()).unwrap();
+    store.put_vectors("m", &[([1; 16], vec![-128, 0, 127])]).unwrap();
+    let found = store.vectors("m", &[[1; 16], [2; 16]]).unwrap();
+    assert_eq!(found, HashMap::from([([1; 16], vec![-128, 0, 127])]));
+    assert!(store.vectors("other", &[[1; 16]]).unwrap().is_empty());
+}
