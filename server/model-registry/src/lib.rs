@@ -1,1 +1,37 @@
-//! model-registry
+//! Which models there are, which of them are on this machine, and how they get here: the manifest,
+//! downloads that resume, verification, import, the choice of a model for each role, the check of a
+//! GGUF header before native code sees the file, and what a machine has room for.
+//!
+//! It loads no model and runs none; quantising is asked of a [`Quantizer`]. Nothing here is read from
+//! a workspace: the manifest is part of the program, the rest stands in the person's own folders.
+
+mod choose;
+mod error;
+mod fetch;
+pub mod gguf;
+mod hardware;
+mod hash;
+mod import;
+mod install;
+mod manifest;
+mod process;
+mod progress;
+mod pull;
+mod record;
+mod registry;
+mod role;
+mod script;
+mod settings;
+mod space;
+mod verify;
+
+pub use choose::Recommendation;
+pub use error::RegistryError;
+pub use hardware::{Hardware, MemoryEstimate, estimate_memory};
+pub use manifest::{Derivation, Manifest, Member, ModelEntry, Source, Wheel};
+pub use progress::{Progress, Step};
+pub use pull::{Quantizer, WorkerQuantizer};
+pub use record::Derived;
+pub use registry::{Installed, ModelStatus, Registry, State};
+pub use role::Role;
+pub use verify::{FileCheck, Verification};

@@ -1,0 +1,4 @@
+//! Where models come from.
+
+pub(crate) mod hub;
+pub(crate) mod pypi;

@@ -1,0 +1,150 @@
+use std::{fs::File, path::Path};
+
+use base::CancelToken;
+
+use crate::{
+    Installed, ModelEntry, Registry, RegistryError, Role, Source,
+    gguf::{self, GgufHeader},
+    hash,
+    manifest::is_id,
+    progress::{Progress, Step, Task},
+    record::{FileRecord, Record},
+    space,
+};
+
+/// Architectures that write no text.
+const SILENT: &[&str] =
+    &["bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "t5encoder", "clip"];
+
+impl Registry {
+    /// Copies a GGUF file among the models. It is checked before, hashed on the way, and called `id`
+    /// or by its file's name. A file of the manifest is recognised by its hash or name.
+    pub fn import(
+        &self,
+        file: &Path,
+        id: Option<&str>,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Installed, RegistryError> {
+        let refused = |reason: String| RegistryError::Import { path: file.to_owned(), reason };
+        let header = gguf::inspect(file)
+            .map_err(|source| RegistryError::Model { path: file.to_owned(), source })?;
+        check_importable(&header).map_err(refused)?;
+        let file_name = file.file_name().and_then(|name| name.to_str()).unwrap_or("model.gguf");
+        let entry = self.entry_for(file_name);
+        let id = match (id, entry) {
+            (Some(id), _) if !is_id(id) => {
+                return Err(refused(format!(
+                    "{id:?} cannot be its name; use lower-case letters, digits, '.', '-' and '_'"
+                )));
+            }
+            (Some(id), _) => id.to_owned(),
+            (None, Some(entry)) => entry.id.clone(),
+            (None, None) => slug(file_name),
+        };
+        let mut task = Task { id: &id, cancel, sink: progress };
+        let _lock = self.lock(&id, cancel, &mut || task.report(Step::Waiting, 0, None))?;
+        let copied = self.copy_in(file, &id, &header, entry, &mut task);
+        self.discard_part(&id)?;
+        copied
+    }
+
+    fn copy_in(
+        &self,
+        file: &Path,
+        id: &str,
+        header: &GgufHeader,
+        entry: Option<&ModelEntry>,
+        task: &mut Task<'_>,
+    ) -> Result<Installed, RegistryError> {
+        let mut source = File::open(file).map_err(RegistryError::file("read", file))?;
+        let bytes = source.metadata().map_err(RegistryError::file("read", file))?.len();
+        space::require(&self.folder, bytes)?;
+        let staging = self.fresh_staging(id, false)?;
+        let target = staging.join(format!("{id}.gguf"));
+        let sha256 = hash::copy(&mut source, (file, &target), bytes, task.cancel, &mut |done| {
+            (task.sink)(Progress { id: task.id, step: Step::Copying, done, total: Some(bytes) });
+        })?;
+        let pinned = entry.filter(|entry| entry.id == id).and_then(ModelEntry::source_sha256);
+        if let Some(pinned) = pinned {
+            crate::pull::check_hash(file.display().to_string(), pinned, &sha256)?;
+        }
+        // The copy, not the original, is what will be loaded: the original may have changed meanwhile.
+        gguf::inspect(&target)
+            .map_err(|source| RegistryError::Model { path: file.to_owned(), source })?;
+        let roles = entry.map_or_else(|| roles(header), |entry| entry.roles.clone());
+        let name = header.name.clone().unwrap_or_else(|| id.to_owned());
+        let mut record = Record::new(id, &name, &roles, format!("file {}", file.display()));
+        record.license =
+            header.license.clone().or_else(|| entry.map(|entry| entry.license.clone()));
+        record.quantization.clone_from(&header.quantization);
+        record.context = header.context_length;
+        record.files = vec![FileRecord::of(&target, sha256)?];
+        self.install(&staging, &record)?;
+        Ok(self.describe(&record))
+    }
+
+    /// The model of the manifest whose file has this name.
+    fn entry_for(&self, file_name: &str) -> Option<&ModelEntry> {
+        self.manifest.models.iter().find(|entry| match &entry.source {
+            Source::Hub { file, .. } => file.eq_ignore_ascii_case(file_name),
+            Source::Pypi { .. } => false,
+        })
+    }
+}
+
+/// Says why a sound GGUF file is of no use here.
+fn check_importable(header: &GgufHeader) -> Result<(), String> {
+    if let Some((_, parts)) = header.split {
+        return Err(format!(
+            "it is one of {parts} parts; join them with llama.cpp's `llama-gguf-split --merge` first"
+        ));
+    }
+    if header.tensors == 0 {
+        return Err("it has a vocabulary and no weights; get the whole model".into());
+    }
+    if SILENT.contains(&header.architecture.as_str()) {
+        return Err(format!(
+            "it is a model of the kind {:?}, which writes no text; only models that do can be imported",
+            header.architecture
+        ));
+    }
+    Ok(())
+}
+
+/// What a model is made for, as far as its file says.
+fn roles(header: &GgufHeader) -> Vec<Role> {
+    let mut roles = Vec::new();
+    if header.chat_template.is_some() {
+        roles.extend([Role::Chat, Role::Edit]);
+    }
+    if header.fim.is_some() || roles.is_empty() {
+        roles.push(Role::Completion);
+    }
+    roles
+}
+
+/// A name made of a file's name.
+fn slug(file_name: &str) -> String {
+    let lower = file_name.to_ascii_lowercase();
+    let stem = lower.strip_suffix(".gguf").unwrap_or(&lower);
+    let plain = |ch: char| if ch.is_ascii_alphanumeric() || "._-".contains(ch) { ch } else { '-' };
+    let mut slug: String = stem.chars().map(plain).take(80).collect();
+    slug = slug.trim_matches(['-', '.']).to_owned();
+    if slug.is_empty() { "model".to_owned() } else { slug }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_become_safe_names() {
+        assert_eq!(slug("Qwen2.5-Coder 1.5B (Q4_K_M).gguf"), "qwen2.5-coder-1.5b--q4_k_m");
+        assert_eq!(slug(".gguf"), "model");
+        assert_eq!(slug("../../étc.gguf"), "tc");
+        for name in ["Qwen2.5-Coder 1.5B (Q4_K_M).gguf", ".gguf", "../../étc.gguf", "日本"] {
+            assert!(is_id(&slug(name)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Python and pip as child processes: they end with the operation that started them.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use base::CancelToken;
+
+use crate::RegistryError;
+
+/// How often a child is looked at.
+const POLL: Duration = Duration::from_millis(60);
+/// How much of what a child says is kept for the message of a failure.
+const KEPT: usize = 2000;
+
+/// A Python interpreter.
+pub(crate) struct Python {
+    program: OsString,
+}
+
+/// What to do when Python or a part of it is missing.
+const ADVICE: &str = "install Python 3.11 or newer with pip and venv \
+    (Debian: `apt install python3 python3-pip python3-venv`), \
+    or name an interpreter as `python` under `[models]` in hearth.toml";
+
+impl Python {
+    /// The interpreter that the settings name, else the system's.
+    pub(crate) fn find(
+        setting: Option<&str>,
+        scratch: &Path,
+        cancel: &CancelToken,
+    ) -> Result<Self, RegistryError> {
+        let names: &[&str] = match &setting {
+            Some(setting) => &[setting],
+            None => &["python3", "python"],
+        };
+        let works = |name: &&&str| {
+            let mut command = Command::new(name);
+            command.args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]);
+            run(command, "looking for Python", scratch, |_| cancel.is_cancelled()).is_ok()
+        };
+        let found = names.iter().find(works);
+        cancel.check()?;
+        match found {
+            Some(name) => Ok(Self { program: name.into() }),
+            None => Err(RegistryError::Tool {
+                what: "looking for Python".into(),
+                reason: ADVICE.into(),
+            }),
+        }
+    }
+
+    /// An interpreter that has pip: this one, or one in a new environment under `scratch`.
+    pub(crate) fn with_pip(
+        &self,
+        scratch: &Path,
+        cancel: &CancelToken,
+    ) -> Result<OsString, RegistryError> {
+        let mut command = Command::new(&self.program);
+        command.args(["-m", "pip", "--version"]);
+        let has_pip = run(command, "looking for pip", scratch, |_| cancel.is_cancelled()).is_ok();
+        cancel.check()?;
+        if has_pip {
+            return Ok(self.program.clone());
+        }
+        self.make_environment(&scratch.join("environment"), cancel).map(OsString::from)
+    }
+
+    /// Makes a virtual environment and gives its interpreter.
+    pub(crate) fn make_environment(
+        &self,
+        folder: &Path,
+        cancel: &CancelToken,
+    ) -> Result<PathBuf, RegistryError> {
+        let program = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+        if program.exists() {
+            return Ok(program);
+        }
+        let mut command = Command::new(&self.program);
+        command.args(["-m", "venv"]).arg(folder);
+        run(command, "making a Python environment", folder, |_| cancel.is_cancelled()).map_err(
+            |error| match error {
+                RegistryError::Tool { what, reason } => {
+                    RegistryError::Tool { what, reason: format!("{reason}\n{ADVICE}") }
+                }
+                other => other,
+            },
+        )?;
+        Ok(program)
+    }
+}
+
+/// `pip` of an interpreter, with its temporary files under `scratch`, where their growth is seen and
+/// they are removed with the rest.
+pub(crate) fn pip(python: &(impl AsRef<std::ffi::OsStr> + ?Sized), scratch: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-m", "pip", "--no-input", "--disable-pip-version-check", "--quiet"]);
+    for variable in ["TMPDIR", "TEMP", "TMP"] {
+        command.env(variable, scratch);
+    }
+    command
+}
+
+/// Runs `command` to its end. About every POLL, `tick` is told how many bytes `watched` and all in it
+/// have; when it answers true the child is ended. Fails with what the child wrote, if it failed.
+pub(crate) fn run(
+    mut command: Command,
+    what: &str,
+    watched: &Path,
+    mut tick: impl FnMut(u64) -> bool,
+) -> Result<(), RegistryError> {
+    let failed = |reason: String| RegistryError::Tool { what: what.to_owned(), reason };
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
+    let mut child = command.spawn().map_err(|error| {
+        failed(format!("{} cannot be started: {error}", command.get_program().display()))
+    })?;
+    let mut errors = child.stderr.take().expect("standard error is a pipe");
+    let reader = thread::spawn(move || tail(&mut errors));
+    let guard = Ended(child);
+    let status = guard.wait(watched, &mut tick)?.map_err(|error| failed(error.to_string()))?;
+    let said = reader.join().unwrap_or_default();
+    if status.success() {
+        return Ok(());
+    }
+    Err(failed(match said.trim() {
+        "" => status.to_string(),
+        said => said.to_owned(),
+    }))
+}
+
+/// A child that does not outlive its guard.
+struct Ended(Child);
+
+impl Ended {
+    fn wait(
+        mut self,
+        watched: &Path,
+        tick: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<std::io::Result<std::process::ExitStatus>, RegistryError> {
+        loop {
+            match self.0.try_wait() {
+                Ok(None) => {}
+                Ok(Some(status)) => return Ok(Ok(status)),
+                Err(error) => return Ok(Err(error)),
+            }
+            if tick(size_of(watched)) {
+                return Err(RegistryError::Cancelled);
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The last part of what a stream says.
+fn tail(stream: &mut dyn Read) -> String {
+    let mut kept = Vec::new();
+    let mut step = [0; 1024];
+    while let Ok(length @ 1..) = stream.read(&mut step) {
+        kept.extend_from_slice(step.get(..length).unwrap_or_default());
+        let excess = kept.len().saturating_sub(KEPT);
+        kept.drain(..excess);
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// Bytes of all files in a folder and its folders; what vanishes meanwhile counts nothing.
+pub(crate) fn size_of(path: &Path) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    if !metadata.is_dir() {
+        return metadata.len();
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| size_of(&entry.path())).sum()
+}

@@ -1,0 +1,77 @@
+//! The conversion scripts that are part of the program. No other script is ever run.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    RegistryError,
+    manifest::Member,
+    process::{self, Python},
+    progress::{Step, Task},
+};
+
+/// A script, with the packages that it needs.
+pub(crate) struct Script {
+    name: &'static str,
+    text: &'static str,
+    requirements: &'static str,
+}
+
+const SCRIPTS: &[Script] = &[Script {
+    name: "export_minilm",
+    text: include_str!("../../../models/export_minilm.py"),
+    requirements: include_str!("../../../models/requirements.txt"),
+}];
+
+/// The script of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Script> {
+    SCRIPTS.iter().find(|script| script.name == name)
+}
+
+impl Script {
+    /// Runs the script as `SCRIPT SOURCE TARGET`, both folders, in an environment of its own under
+    /// `scratch`, which the caller removes.
+    pub(crate) fn run(
+        &self,
+        python: &Python,
+        (source, target): (&Path, &Path),
+        scratch: &Path,
+        outputs: &[Member],
+        task: &mut Task<'_>,
+    ) -> Result<(), RegistryError> {
+        let environment = self.environment(python, scratch, task)?;
+        let script = scratch.join(self.name).with_extension("py");
+        fs::write(&script, self.text).map_err(RegistryError::file("write", &script))?;
+        let total = outputs.iter().map(|output| output.bytes).sum();
+        let mut command = Command::new(&environment);
+        command.arg("-I").arg(&script).arg(source).arg(target);
+        process::run(command, &format!("converting {}", task.id), target, |done| {
+            task.report(Step::Converting, done.min(total), Some(total));
+            task.cancel.is_cancelled()
+        })
+    }
+
+    /// Makes the environment and gives its interpreter.
+    fn environment(
+        &self,
+        python: &Python,
+        scratch: &Path,
+        task: &mut Task<'_>,
+    ) -> Result<PathBuf, RegistryError> {
+        let folder = scratch.join("environment");
+        let program = python.make_environment(&folder, task.cancel)?;
+        let list = scratch.join("requirements.txt");
+        fs::write(&list, self.requirements).map_err(RegistryError::file("write", &list))?;
+        let mut command = process::pip(&program, scratch);
+        command.args(["install", "--no-deps", "--require-hashes", "--only-binary", ":all:"]);
+        command.arg("--requirement").arg(&list);
+        process::run(command, "installing the tools that convert models", &folder, |done| {
+            task.report(Step::InstallingTools, done, None);
+            task.cancel.is_cancelled()
+        })?;
+        Ok(program)
+    }
+}
