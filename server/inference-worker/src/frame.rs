@@ -76,6 +76,10 @@ mod tests {
     fn what_is_not_a_message_is_refused_before_it_takes_memory() {
         assert_eq!(read_text(b"\xff\xff\xff\xffxxxx"), Err(io::ErrorKind::InvalidData));
         assert_eq!(read_text(b"\x02\0\0\0{]"), Err(io::ErrorKind::InvalidData));
-        assert_eq!(read_text(b"\x02\0\0\012"), Err(io::ErrorKind::InvalidData), "another type");
+        assert_eq!(
+            read_text(b"\x02\x00\x00\x0012"),
+            Err(io::ErrorKind::InvalidData),
+            "another type"
+        );
     }
 }

@@ -49,7 +49,7 @@ pub enum ReplyBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Served {
     /// A language model.
-    Language(ModelInfo),
+    Language(Box<ModelInfo>),
     /// A model that turns texts into vectors of this length.
     Embedder {
         /// Numbers in a vector.

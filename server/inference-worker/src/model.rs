@@ -41,8 +41,8 @@ impl WorkerModel {
         };
         let mut kept = self.info.lock();
         match &*kept {
-            Some(kept) if **kept == info => Ok(kept.clone()),
-            _ => Ok(kept.insert(Arc::new(info)).clone()),
+            Some(kept) if **kept == *info => Ok(kept.clone()),
+            _ => Ok(kept.insert(Arc::from(info)).clone()),
         }
     }
 }

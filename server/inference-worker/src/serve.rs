@@ -141,7 +141,7 @@ impl Server {
         match (body, engine) {
             (RequestBody::Load, Engine::Language(model)) => {
                 let info = ModelInfo::clone(&*model.load(cancel)?);
-                Ok(ReplyBody::Loaded(Served::Language(info)))
+                Ok(ReplyBody::Loaded(Served::Language(Box::new(info))))
             }
             (RequestBody::Load, Engine::Embedder(model)) => {
                 Ok(ReplyBody::Loaded(Served::Embedder { dimensions: model.dimensions() }))

@@ -1,4 +1,7 @@
-//! A scripted model and a hashing embedder, for the tests of whoever uses the traits.
+//! A scripted model, a hashing embedder and a tiny model file, for the tests of whoever uses or
+//! implements the traits.
+
+mod gguf;
 
 use std::{collections::VecDeque, ops::ControlFlow, sync::Arc};
 
@@ -9,6 +12,8 @@ use crate::{
     Embedder, FinishReason, GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo,
     TextSink, Usage,
 };
+
+pub use gguf::write_tiny_model;
 
 /// Answers each request with the next scripted reply, word by word, and keeps the requests.
 #[derive(Default)]
@@ -128,7 +133,9 @@ impl FakeEmbedder {
         }
         let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
         if norm > 0.0 {
-            vector.iter_mut().for_each(|x| *x /= norm);
+            for x in &mut vector {
+                *x /= norm;
+            }
         } else if let Some(first) = vector.first_mut() {
             *first = 1.0;
         }

@@ -1,0 +1,108 @@
+//! llama.cpp's process-wide state: initialisation and the way of its log.
+
+use std::{
+    ffi::{CStr, c_char, c_void},
+    path::Path,
+    sync::OnceLock,
+};
+
+use inference::{InferenceError, Progress};
+use llama_cpp_2::{
+    llama_backend::LlamaBackend,
+    model::{LlamaModel, params::LlamaModelParams},
+};
+use parking_lot::Mutex;
+
+/// The last complaint of the library, so that an error can give the reason.
+static COMPLAINT: Mutex<String> = Mutex::new(String::new());
+
+/// Initialises llama.cpp once per process; its log goes to `tracing`.
+pub fn backend() -> Result<&'static LlamaBackend, InferenceError> {
+    static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
+    let backend = BACKEND.get_or_init(|| {
+        // SAFETY: the callback takes only what it is given and lives as long as the program.
+        unsafe {
+            llama_cpp_sys_2::llama_log_set(Some(log), std::ptr::null_mut());
+            llama_cpp_sys_2::ggml_log_set(Some(log), std::ptr::null_mut());
+        }
+        #[cfg(feature = "portable")]
+        load_kernels();
+        LlamaBackend::init().map_err(|error| error.to_string())
+    });
+    backend.as_ref().map_err(|error| InferenceError::Engine(error.clone()))
+}
+
+/// The kernels for this CPU lie as libraries beside the program.
+#[cfg(feature = "portable")]
+fn load_kernels() {
+    let program = std::env::current_exe().ok();
+    match program.as_deref().and_then(Path::parent).filter(|folder| folder.to_str().is_some()) {
+        Some(folder) => llama_cpp_2::llama_backend::load_backends_from_path(folder),
+        None => llama_cpp_2::llama_backend::load_backends(),
+    }
+}
+
+/// llama.cpp's description of the CPU kernels in use.
+pub fn system_info() -> Result<String, InferenceError> {
+    backend()?;
+    // SAFETY: the string is static within the library, and the library is initialised.
+    let info = unsafe { CStr::from_ptr(llama_cpp_sys_2::llama_print_system_info()) };
+    Ok(info.to_string_lossy().trim().to_owned())
+}
+
+/// Loads the weights, or the vocabulary alone.
+pub fn load_model(
+    path: &Path,
+    vocabulary_only: bool,
+    progress: &Progress,
+) -> Result<LlamaModel, InferenceError> {
+    let backend = backend()?;
+    let refused = |reason: String| InferenceError::ModelFile { path: path.to_owned(), reason };
+    if !path.is_file() {
+        return Err(refused("there is no such file".into()));
+    }
+    let progress = progress.clone();
+    // Weights whose layout is changed for the CPU's kernels are copied in any case: a mapped file
+    // would stand in memory beside them.
+    let params = LlamaModelParams::default()
+        .with_use_mmap(false)
+        .with_vocab_only(vocabulary_only)
+        .with_progress_callback(move |_| {
+            progress.step();
+            true
+        });
+    COMPLAINT.lock().clear();
+    LlamaModel::load_from_file(backend, path, &params).map_err(|error| {
+        let complaint = std::mem::take(&mut *COMPLAINT.lock());
+        let reason = if complaint.is_empty() { error.to_string() } else { complaint };
+        refused(format!("{reason}; remove it and install it again, or choose another"))
+    })
+}
+
+unsafe extern "C" fn log(
+    level: llama_cpp_sys_2::ggml_log_level,
+    text: *const c_char,
+    _: *mut c_void,
+) {
+    if text.is_null() {
+        return;
+    }
+    // SAFETY: the library passes a string that ends with a zero byte and outlives the call.
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    let text = text.trim();
+    if text.is_empty() || text == "." {
+        return;
+    }
+    match level {
+        llama_cpp_sys_2::GGML_LOG_LEVEL_ERROR => {
+            // The first error says what is wrong; those after it, that something was.
+            let mut complaint = COMPLAINT.lock();
+            if complaint.is_empty() {
+                text.clone_into(&mut complaint);
+            }
+            tracing::error!(target: "llama", "{text}");
+        }
+        llama_cpp_sys_2::GGML_LOG_LEVEL_WARN => tracing::warn!(target: "llama", "{text}"),
+        _ => tracing::debug!(target: "llama", "{text}"),
+    }
+}
