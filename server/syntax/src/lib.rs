@@ -1,1 +1,29 @@
-//! syntax
+//! What Hearth knows of programming languages: which language a file is in, its syntax tree, the
+//! definitions in it, where to cut it into chunks for search, and whether an edit breaks it.
+//!
+//! A language is data: `grammars/<language>/` holds its names and comment tokens
+//! (`language.toml`), the query for its definitions (`tags.scm`) and the one for what stands
+//! alone in a chunk (`chunks.scm`). Adding a language means adding a folder and one line in
+//! `language.rs`.
+//!
+//! This crate reads no files, resolves no names across files and knows nothing of types. It works
+//! on text that may be broken or hostile: parsing is bounded in size and time, and a file that
+//! cannot be parsed still has chunks.
+
+mod chunks;
+mod declarations;
+mod errors;
+mod language;
+mod outline;
+mod parse;
+mod place;
+mod signature;
+mod symbols;
+mod windows;
+
+pub use chunks::{CHUNK_BYTES, CHUNK_LINES, Chunk, chunks};
+pub use errors::{SyntaxError, errors, introduced_errors, introduces_errors};
+pub use language::Language;
+pub use parse::{ParseFailure, ParseLimits, Syntax, parse, reparse};
+pub use place::{Inert, is_in_comment_or_string};
+pub use symbols::{Symbol, SymbolKind, enclosing, symbols};

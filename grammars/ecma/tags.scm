@@ -1,0 +1,88 @@
+; What JavaScript, TypeScript and TSX have in common.
+
+(comment) @comment
+
+(decorator) @attribute
+
+(export_statement) @wrapper
+
+(lexical_declaration) @wrapper
+
+(variable_declaration) @wrapper
+
+(expression_statement) @wrapper
+
+(function_declaration
+  name: (identifier) @name) @definition.function
+
+(generator_function_declaration
+  name: (identifier) @name) @definition.function
+
+(class_declaration
+  name: (_) @name) @definition.class
+
+(method_definition
+  name: [
+    (property_identifier)
+    (private_property_identifier)
+  ] @name) @definition.method
+
+; A function or class is what its variable is called.
+(variable_declarator
+  name: (identifier) @name
+  value: [
+    (arrow_function)
+    (function_expression)
+    (generator_function)
+  ]) @definition.function
+
+(variable_declarator
+  name: (identifier) @name
+  value: (class)) @definition.class
+
+(lexical_declaration
+  kind: "const"
+  (variable_declarator
+    name: (identifier) @name) @definition.constant)
+
+(variable_declarator
+  name: (identifier) @name) @definition.variable
+
+; Methods of an object, and what is hung on one from outside.
+(pair
+  key: (property_identifier) @name
+  value: [
+    (arrow_function)
+    (function_expression)
+    (generator_function)
+  ]) @definition.method
+
+(expression_statement
+  (assignment_expression
+    left: (member_expression
+      object: (_) @container
+      property: (property_identifier) @name)
+    right: [
+      (arrow_function)
+      (function_expression)
+      (generator_function)
+    ]) @definition.function)
+
+; What is declared in a function is seen by nobody outside.
+(function_declaration
+  body: (_) @local)
+
+(generator_function_declaration
+  body: (_) @local)
+
+(function_expression
+  body: (_) @local)
+
+(generator_function
+  body: (_) @local)
+
+(arrow_function
+  body: (_) @local)
+
+(method_definition
+  body: (_) @local)

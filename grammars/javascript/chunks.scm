@@ -1,0 +1,1 @@
+; JavaScript has the units that are common to its family and none of its own.

@@ -1,0 +1,3 @@
+(section) @unit
+
+(fenced_code_block) @unit

@@ -1,0 +1,5 @@
+(class_definition) @unit
+
+(function_definition) @unit
+
+(decorated_definition) @unit

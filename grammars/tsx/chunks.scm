@@ -1,0 +1,1 @@
+; TSX has the units of TypeScript and none of its own.

@@ -1,0 +1,1 @@
+; TSX has the definitions of TypeScript and none of its own.

@@ -1,0 +1,131 @@
+use streaming_iterator::StreamingIterator;
+use text::TextRange;
+use tree_sitter::{Node, Query, QueryCursor, QueryError, Tree};
+
+use crate::SymbolKind;
+
+/// How many matches of a query may be in progress at once. Beyond it the earliest are given up,
+/// which bounds memory on hostile input; real code stays far below.
+const MATCH_LIMIT: u32 = 4096;
+
+/// The compiled `tags.scm` and `chunks.scm` of a language: one query, so that one walk over the
+/// tree answers both.
+///
+/// Captures of `tags.scm`:
+/// - `@definition.<kind>`: the whole definition, with `@name` (or `@qualified`, whose last part is
+///   the name and whose rest is the container). Where several patterns name one node, the first in
+///   the file wins.
+/// - `@container`: the name of the container, where nesting does not tell it.
+/// - `@scope`: a container that is no definition itself, with its `@name`.
+/// - `@local`: variables and constants in here are seen by nobody outside.
+/// - `@wrapper`: belongs to the definition that it ends with (`export`, decorators, `template`).
+/// - `@comment`, `@attribute`: belong to what follows them.
+///
+/// Capture of `chunks.scm`: `@unit`, what may stand in a chunk of its own.
+pub(crate) struct Declarations {
+    query: Query,
+    roles: Vec<Role>,
+}
+
+/// What a capture says of its node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Definition(SymbolKind),
+    Name,
+    Qualified,
+    Container,
+    Scope,
+    Local,
+    Wrapper,
+    Lead,
+    Unit,
+}
+
+/// One definition or scope as the query found it.
+pub(crate) struct Declared<'tree> {
+    /// The whole node.
+    pub(crate) node: Node<'tree>,
+    /// `None` for a scope that is no definition.
+    pub(crate) kind: Option<SymbolKind>,
+    pub(crate) name: Node<'tree>,
+    /// Whether `name` holds the container too.
+    pub(crate) qualified: bool,
+    pub(crate) container: Option<Node<'tree>>,
+    /// Position of the pattern in its query: the smaller wins.
+    pub(crate) pattern: usize,
+}
+
+/// All that the queries find in one tree, in no particular order.
+#[derive(Default)]
+pub(crate) struct Found<'tree> {
+    pub(crate) declared: Vec<Declared<'tree>>,
+    pub(crate) locals: Vec<TextRange>,
+    pub(crate) wrappers: Vec<TextRange>,
+    pub(crate) leads: Vec<TextRange>,
+    pub(crate) units: Vec<TextRange>,
+}
+
+impl Declarations {
+    /// Compiles the queries. Fails on a query that does not fit the parser.
+    pub(crate) fn compile(
+        parser: &tree_sitter::Language,
+        tags: &[&str],
+        chunks: &[&str],
+    ) -> Result<Self, QueryError> {
+        let source = [tags, chunks].concat().join("\n");
+        let query = Query::new(parser, &source)?;
+        let roles = query.capture_names().iter().map(|name| Role::of(name)).collect();
+        Ok(Self { query, roles })
+    }
+
+    /// Runs the queries over a tree of `text`.
+    pub(crate) fn find<'tree>(&self, tree: &'tree Tree, text: &str) -> Found<'tree> {
+        let mut found = Found::default();
+        let mut cursor = QueryCursor::new();
+        cursor.set_match_limit(MATCH_LIMIT);
+        let mut matches = cursor.matches(&self.query, tree.root_node(), text.as_bytes());
+        while let Some(item) = matches.next() {
+            let mut whole = None;
+            let (mut name, mut qualified, mut container) = (None, false, None);
+            for capture in item.captures() {
+                let range = || TextRange::from(capture.node.byte_range());
+                match self.roles[capture.index as usize] {
+                    Role::Definition(kind) => whole = Some((capture.node, Some(kind))),
+                    Role::Scope => whole = Some((capture.node, None)),
+                    Role::Name => name = Some(capture.node),
+                    Role::Qualified => (name, qualified) = (Some(capture.node), true),
+                    Role::Container => container = Some(capture.node),
+                    Role::Local => found.locals.push(range()),
+                    Role::Wrapper => found.wrappers.push(range()),
+                    Role::Lead => found.leads.push(range()),
+                    Role::Unit => found.units.push(range()),
+                }
+            }
+            if let (Some((node, kind)), Some(name)) = (whole, name) {
+                let pattern = item.pattern_index;
+                found.declared.push(Declared { node, kind, name, qualified, container, pattern });
+            }
+        }
+        found
+    }
+}
+
+impl Role {
+    fn of(capture: &str) -> Self {
+        match capture {
+            "name" => Self::Name,
+            "qualified" => Self::Qualified,
+            "container" => Self::Container,
+            "scope" => Self::Scope,
+            "local" => Self::Local,
+            "wrapper" => Self::Wrapper,
+            "comment" | "attribute" => Self::Lead,
+            "unit" => Self::Unit,
+            other => other
+                .strip_prefix("definition.")
+                .and_then(SymbolKind::of_name)
+                .map(Self::Definition)
+                .expect("each query is tested to use the captures listed here"),
+        }
+    }
+}

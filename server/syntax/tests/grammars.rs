@@ -1,0 +1,84 @@
+//! Every language against its examples: each `grammars/<language>/tests/<name>` is a source file
+//! and `<name>.symbols` beside it the definitions that must be found there, `<name>.chunks` the
+//! chunks. Run with `UPDATE_EXPECTED=1` to write the listings anew, and read the difference.
+
+use std::{fmt::Write, fs, path::Path};
+
+use base::CancelToken;
+use syntax::{Language, ParseLimits, chunks, errors, parse, symbols};
+use text::LineIndex;
+
+/// Compares what is found in `source` with the listings beside it.
+fn check(language: Language, source: &Path) -> Vec<String> {
+    let text = fs::read_to_string(source).expect("an example is UTF-8");
+    let syntax = parse(language, &text, &ParseLimits::default(), &CancelToken::new())
+        .expect("an example is small");
+    assert_eq!(errors(&syntax, &text), [], "{} fits its grammar", source.display());
+    let lines = LineIndex::new(&text);
+    let line = |offset: usize| lines.line_of(offset) + 1;
+
+    let mut found = String::new();
+    for symbol in symbols(&syntax, &text) {
+        let last = line(symbol.range.end.saturating_sub(1).max(symbol.range.start));
+        let container = symbol.container.map(|name| format!(" in {name}")).unwrap_or_default();
+        let doc = symbol.doc.map(|doc| format!(" | {}", doc.replace('\n', " / ")));
+        writeln!(
+            found,
+            "{}-{last} {} {}{container}\n    {}{}",
+            line(symbol.range.start),
+            symbol.kind,
+            symbol.name,
+            symbol.signature,
+            doc.unwrap_or_default()
+        )
+        .expect("writing to a string");
+        assert_eq!(symbol.name_range.slice(&text), Some(symbol.name.as_str()));
+        assert!(symbol.range.contains_range(symbol.name_range), "{}", symbol.name);
+    }
+    let mut cut = String::new();
+    for chunk in chunks(Some(language), &text, Some(&syntax)) {
+        let kind = chunk.kind.map_or("-", |kind| kind.as_str());
+        let (first, last) = (line(chunk.range.start), line(chunk.range.end - 1));
+        let symbol = chunk.symbol.as_deref().unwrap_or("-");
+        writeln!(cut, "{first}-{last} {} bytes {kind} {symbol}", chunk.range.len())
+            .expect("writing to a string");
+    }
+    [("symbols", found), ("chunks", cut)]
+        .into_iter()
+        .filter_map(|(kind, listing)| compare(source, kind, &listing))
+        .collect()
+}
+
+/// What differs from the listing beside the source, if it is there or has to be.
+fn compare(source: &Path, kind: &str, listing: &str) -> Option<String> {
+    let expected = source.with_extension(kind);
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&expected, listing).expect("the listing can be written");
+        return None;
+    }
+    let wanted = fs::read_to_string(&expected).unwrap_or_default();
+    (wanted != listing).then(|| {
+        let difference = text::unified_diff(&expected.display().to_string(), &wanted, listing);
+        format!("{difference}\n(UPDATE_EXPECTED=1 writes the listing anew)")
+    })
+}
+
+#[test]
+fn examples_have_the_listed_symbols_and_chunks() {
+    let grammars = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../grammars");
+    let mut differences = Vec::new();
+    for language in Language::all() {
+        let folder = grammars.join(language.name()).join("tests");
+        let mut sources: Vec<_> = fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+            .map(|entry| entry.expect("a readable folder").path())
+            .filter(|path| path.extension().is_some_and(|end| end != "symbols" && end != "chunks"))
+            .collect();
+        sources.sort();
+        assert!(!sources.is_empty(), "{} has an example", language.name());
+        for source in sources {
+            differences.extend(check(language, &source));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
