@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
@@ -300,7 +298,7 @@ proptest! {
         added in "[q-s]{1,3}",
     ) {
         prop_assume!(at != later);
-        let text = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let text = |lines: &[String]| lines.join("\n") + "\n";
         let before = text(&lines);
         let mut edited = lines.clone();
         edited[at] = written;

@@ -125,7 +125,7 @@ pub struct StoredMessage {
     /// What was mentioned, attached or selected.
     pub context: Value,
     /// Milliseconds since 1970.
-    pub created_at: u64,
+    pub created_at: i64,
 }
 
 /// A conversation in a list.
@@ -137,11 +137,11 @@ pub struct ConversationSummary {
     /// Its title.
     pub title: String,
     /// Milliseconds since 1970 of the first message.
-    pub created_at: u64,
+    pub created_at: i64,
     /// Milliseconds since 1970 of the last change.
-    pub updated_at: u64,
+    pub updated_at: i64,
     /// Number of messages, of all branches.
-    pub messages: u64,
+    pub messages: i64,
     /// The words that a search found, with `…` where text was left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
@@ -307,14 +307,16 @@ impl Conversations {
     ) -> Result<Vec<ConversationSummary>, StoreError> {
         let Some(query) = words_query(query) else { return Ok(Vec::new()) };
         self.summaries(
-            "SELECT c.id, c.title, c.created, c.updated,
+            "WITH hit AS MATERIALIZED (
+                 SELECT rowid AS number, rank, snippet(message_words, 0, '', '', '…', 12) AS excerpt
+                 FROM message_words WHERE message_words MATCH ?2
+             )
+             SELECT c.id, c.title, c.created, c.updated,
                     (SELECT count(*) FROM messages WHERE conversation = c.id),
                     found.excerpt
              FROM (
-                 SELECT m.conversation AS conversation, min(f.rank) AS best,
-                        snippet(message_words, 0, '', '', '…', 12) AS excerpt
-                 FROM message_words AS f JOIN messages AS m ON m.number = f.rowid
-                 WHERE message_words MATCH ?2
+                 SELECT m.conversation AS conversation, min(hit.rank) AS best, hit.excerpt AS excerpt
+                 FROM hit JOIN messages AS m ON m.number = hit.number
                  GROUP BY m.conversation
              ) AS found JOIN conversations AS c ON c.id = found.conversation
              WHERE c.deleted = 0 AND (?1 IS NULL OR c.workspace = ?1)
@@ -472,8 +474,8 @@ fn new_id() -> String {
 }
 
 /// Milliseconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64)
 }
 
 #[cfg(test)]

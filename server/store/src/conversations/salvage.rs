@@ -47,9 +47,9 @@ pub(super) fn take_over(path: &Path, fresh: &mut Connection) -> rusqlite::Result
 }
 
 /// Removes all rows of deleted conversations; the number of conversations.
-pub(super) fn remove_deleted(transaction: &Transaction<'_>) -> rusqlite::Result<usize> {
+pub(super) fn remove_deleted(transaction: &Transaction<'_>) -> rusqlite::Result<u32> {
     let doomed = "SELECT id FROM conversations WHERE deleted = 1";
-    let count = transaction.query_row(
+    let count: u32 = transaction.query_row(
         "SELECT count(*) FROM conversations WHERE deleted = 1",
         [],
         |row| row.get(0),
@@ -90,8 +90,8 @@ fn copy_conversation(row: &Row<'_>, fresh: &Connection) -> rusqlite::Result<()> 
             row.get::<_, String>(0)?,
             row.get::<_, String>(1)?,
             row.get::<_, String>(2)?,
-            row.get::<_, u64>(3)?,
-            row.get::<_, u64>(4)?
+            row.get::<_, i64>(3)?,
+            row.get::<_, i64>(4)?
         ],
     )?;
     Ok(())
