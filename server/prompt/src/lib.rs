@@ -4,12 +4,14 @@
 //! Nothing here runs a model, reads a file or decides what is worth putting into a prompt.
 
 mod budget;
+mod capability;
 mod chat;
 mod fim;
 mod format;
 mod template;
 
 pub use budget::{Budget, estimate_tokens, keep_end, keep_start};
+pub use capability::Capability;
 pub use chat::{ChatMessage, ChatPrompt, PromptError, Role, chat_prompt};
 pub use fim::{Excerpt, FimContext, FimPrompt, fim_prompt};
 pub use format::{Fim, Format, Order, fit_for_completion};
