@@ -1,11 +1,5 @@
 (comment) @comment
 
-(declaration) @wrapper
-
-(field_declaration) @wrapper
-
-(type_definition) @wrapper
-
 (preproc_def
   name: (identifier) @name) @definition.macro
 
@@ -89,7 +83,7 @@
           declarator: (type_identifier) @name)))
     (function_declarator
       declarator: (type_identifier) @name)
-  ] @definition.type)
+  ] @definition.type) @statement
 
 (field_declaration
   declarator: [
@@ -111,7 +105,7 @@
       declarator: (parenthesized_declarator
         (pointer_declarator
           declarator: (field_identifier) @name)))
-  ] @definition.field)
+  ] @definition.field) @statement
 
 (declaration
   declarator: [
@@ -136,4 +130,4 @@
       declarator: (array_declarator
         declarator: (array_declarator
           declarator: (identifier) @name)))
-  ] @definition.variable)
+  ] @definition.variable) @statement

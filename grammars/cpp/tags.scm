@@ -72,9 +72,6 @@
         declarator: (qualified_identifier) @qualified))
   ]) @definition.method
 
-(function_definition
-  declarator: (operator_cast) @name) @definition.function
-
 ; Declared in a class, defined elsewhere.
 (field_declaration
   declarator: [
@@ -115,11 +112,11 @@
 
 (field_declaration
   declarator: (reference_declarator
-    (field_identifier) @name) @definition.field)
+    (field_identifier) @name) @definition.field) @statement
 
 (declaration
   declarator: (init_declarator
-    declarator: (qualified_identifier) @qualified) @definition.variable)
+    declarator: (qualified_identifier) @qualified) @definition.variable) @statement
 
 (declaration
   declarator: [
@@ -128,4 +125,4 @@
     (init_declarator
       declarator: (reference_declarator
         (identifier) @name))
-  ] @definition.variable)
+  ] @definition.variable) @statement

@@ -60,6 +60,32 @@
 (expression_statement
   (assignment_expression
     left: (member_expression
+      object: (_) @_exports
+      property: (property_identifier) @name)
+    right: [
+      (arrow_function)
+      (function_expression)
+      (generator_function)
+    ]) @definition.function
+  (#match? @_exports "^(module\\.)?exports$"))
+
+(expression_statement
+  (assignment_expression
+    left: (member_expression
+      object: (member_expression
+        object: (_) @container
+        property: (property_identifier) @_prototype)
+      property: (property_identifier) @name)
+    right: [
+      (arrow_function)
+      (function_expression)
+      (generator_function)
+    ]) @definition.method
+  (#eq? @_prototype "prototype"))
+
+(expression_statement
+  (assignment_expression
+    left: (member_expression
       object: (_) @container
       property: (property_identifier) @name)
     right: [

@@ -54,7 +54,13 @@
 ; An embedded type is a field of the same name.
 (field_declaration
   !name
-  type: (type_identifier) @name) @definition.field
+  type: [
+    (type_identifier) @name
+    (qualified_type
+      name: (type_identifier) @name)
+    (generic_type
+      type: (type_identifier) @name)
+  ]) @definition.field
 
 (method_elem
   name: (field_identifier) @name) @definition.method

@@ -2,6 +2,6 @@
   (atx_heading
     heading_content: (inline) @name)) @definition.heading
 
-(section
-  (setext_heading
-    heading_content: (paragraph) @name)) @definition.heading
+; Underlined headings open no section in this grammar.
+(setext_heading
+  heading_content: (paragraph) @name) @definition.heading

@@ -23,13 +23,13 @@
 (expression_statement
   (assignment
     left: (pattern_list
-      (identifier) @name @definition.variable)))
+      (identifier) @name))) @definition.variable
 
 (expression_statement
   (assignment
     left: (identifier)
     right: (assignment
-      left: (identifier) @name) @definition.variable))
+      left: (identifier) @name))) @definition.variable
 
 (type_alias_statement
   left: (type

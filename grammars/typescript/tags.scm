@@ -24,7 +24,12 @@
   name: (_) @name) @definition.module
 
 (module
-  name: (_) @name) @definition.module
+  name: [
+    (identifier) @name
+    (nested_identifier) @name
+    (string
+      (string_fragment) @name)
+  ]) @definition.module
 
 ; An overload, or a declaration without a body.
 (function_signature

@@ -15,11 +15,13 @@ const MATCH_LIMIT: u32 = 4096;
 /// - `@definition.<kind>`: the whole definition, with `@name` (or `@qualified`, whose last part is
 ///   the name and whose rest is the container). Where several patterns name one node, the first in
 ///   the file wins.
+/// - `@statement`: the range of the definition, where that is more than what it contains.
 /// - `@container`: the name of the container, where nesting does not tell it.
 /// - `@scope`: a container that is no definition itself, with its `@name`.
 /// - `@local`: variables and constants in here are seen by nobody outside.
 /// - `@wrapper`: belongs to the definition that it ends with (`export`, decorators, `template`).
 /// - `@comment`, `@attribute`: belong to what follows them.
+/// - `@_…`: for predicates only.
 ///
 /// Capture of `chunks.scm`: `@unit`, what may stand in a chunk of its own.
 pub(crate) struct Declarations {
@@ -33,12 +35,14 @@ enum Role {
     Definition(SymbolKind),
     Name,
     Qualified,
+    Statement,
     Container,
     Scope,
     Local,
     Wrapper,
     Lead,
     Unit,
+    Predicate,
 }
 
 /// One definition or scope as the query found it.
@@ -50,6 +54,8 @@ pub(crate) struct Declared<'tree> {
     pub(crate) name: Node<'tree>,
     /// Whether `name` holds the container too.
     pub(crate) qualified: bool,
+    /// The statement that it is declared by, where other names are too.
+    pub(crate) statement: Option<Node<'tree>>,
     pub(crate) container: Option<Node<'tree>>,
     /// Position of the pattern in its query: the smaller wins.
     pub(crate) pattern: usize,
@@ -86,7 +92,8 @@ impl Declarations {
         let mut matches = cursor.matches(&self.query, tree.root_node(), text.as_bytes());
         while let Some(item) = matches.next() {
             let mut whole = None;
-            let (mut name, mut qualified, mut container) = (None, false, None);
+            let (mut name, mut qualified) = (None, false);
+            let (mut statement, mut container) = (None, None);
             for capture in item.captures() {
                 let range = || TextRange::from(capture.node.byte_range());
                 match self.roles[capture.index as usize] {
@@ -94,16 +101,26 @@ impl Declarations {
                     Role::Scope => whole = Some((capture.node, None)),
                     Role::Name => name = Some(capture.node),
                     Role::Qualified => (name, qualified) = (Some(capture.node), true),
+                    Role::Statement => statement = Some(capture.node),
                     Role::Container => container = Some(capture.node),
                     Role::Local => found.locals.push(range()),
                     Role::Wrapper => found.wrappers.push(range()),
                     Role::Lead => found.leads.push(range()),
                     Role::Unit => found.units.push(range()),
+                    Role::Predicate => {}
                 }
             }
             if let (Some((node, kind)), Some(name)) = (whole, name) {
                 let pattern = item.pattern_index;
-                found.declared.push(Declared { node, kind, name, qualified, container, pattern });
+                found.declared.push(Declared {
+                    node,
+                    kind,
+                    name,
+                    qualified,
+                    statement,
+                    container,
+                    pattern,
+                });
             }
         }
         found
@@ -115,12 +132,14 @@ impl Role {
         match capture {
             "name" => Self::Name,
             "qualified" => Self::Qualified,
+            "statement" => Self::Statement,
             "container" => Self::Container,
             "scope" => Self::Scope,
             "local" => Self::Local,
             "wrapper" => Self::Wrapper,
             "comment" | "attribute" => Self::Lead,
             "unit" => Self::Unit,
+            other if other.starts_with('_') => Self::Predicate,
             other => other
                 .strip_prefix("definition.")
                 .and_then(SymbolKind::of_name)

@@ -129,7 +129,7 @@ mod tests {
     fn a_broken_edit_is_found() {
         check("rust", "fn f() { g() }\n", "g()", "g(", &["unexpected `(`"]);
         check("rust", "fn f() { g(1) }\n", "1", "h(1", &["missing )"]);
-        check("python", "def f():\n    return 1\n", "1", "(1", &["missing )"]);
+        check("python", "def f():\n    return 1\n", "1", "(1", &["unexpected `return (1`"]);
     }
 
     #[test]

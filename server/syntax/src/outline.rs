@@ -123,7 +123,8 @@ impl Nesting<'_> {
             };
             if let Some(kind) = item.kind.and_then(|kind| effective_kind(kind, &item, open.last()))
             {
-                let range = unwrapped(&wrappers, self.text, range);
+                let whole = item.statement.map_or(range, |node| node.byte_range().into());
+                let range = unwrapped(&wrappers, self.text, whole);
                 symbols.push(self.symbol(&item, kind, range, name, container));
             }
             open.push(Open { range, path: Some(path), kind: item.kind, local: false });
@@ -172,7 +173,7 @@ impl Nesting<'_> {
             range,
             name_range,
             container,
-            signature: signature::of(self.text, item.node, range),
+            signature: signature::of(self.text, kind, item.node, range),
             doc: signature::doc(self.language, self.text, item.node, range, self.leads),
         }
     }

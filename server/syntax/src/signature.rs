@@ -1,7 +1,7 @@
 use text::TextRange;
 use tree_sitter::Node;
 
-use crate::{Language, outline::Leads};
+use crate::{Language, SymbolKind, outline::Leads};
 
 /// Longest signature, in bytes.
 const SIGNATURE_BYTES: usize = 240;
@@ -10,16 +10,18 @@ const SIGNATURE_BYTES: usize = 240;
 const DOC_BYTES: usize = 1000;
 
 /// The definition `node` up to its body, on one line. `range` is the node with what wraps it.
-pub(crate) fn of(text: &str, node: Node<'_>, range: TextRange) -> String {
+pub(crate) fn of(text: &str, kind: SymbolKind, node: Node<'_>, range: TextRange) -> String {
     // What is in parentheses (a tuple's fields) is no body but tells what the definition is.
     let body = body(node).filter(|body| text.as_bytes().get(body.start_byte()) != Some(&b'('));
     let end = body.map_or(range.end, |body| body.start_byte());
     let head = text.get(range.start..end.max(range.start)).unwrap_or_default();
     // Without a body of its own, what opens a block at the end of a line begins one.
-    let head = match head.find("{\n").or_else(|| head.find("{\r\n")) {
-        Some(brace) => &head[..brace],
-        None => head,
+    let ends: &[&str] = match kind {
+        SymbolKind::Heading => &["\n"],
+        _ => &["{\n", "{\r\n", "\\\n"],
     };
+    let end = ends.iter().filter_map(|end| head.find(end)).min();
+    let head = end.map_or(head, |end| &head[..end]);
     let mut line = String::with_capacity(head.len().min(SIGNATURE_BYTES + 1));
     for word in head.split_whitespace() {
         if !line.is_empty() {
