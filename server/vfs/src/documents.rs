@@ -220,7 +220,7 @@ mod tests {
         let (_folder, mut documents, path) = documents("a");
         let other = path.with_file_name("b.rs");
         let refused = documents.change(&other, 2, &[], PositionEncoding::Utf16);
-        assert_eq!(refused.unwrap_err(), ChangeError::NotOpen { path: other });
+        assert_eq!(refused.err(), Some(ChangeError::NotOpen { path: other }));
         for given in [1, 0, -5] {
             let refused =
                 documents.change(&path, given, &[change(None, "x")], PositionEncoding::Utf16);

@@ -48,7 +48,7 @@ pub fn looks_secret(relative: &str) -> bool {
 /// `.env` and its kin, without the templates that are published on purpose.
 fn is_environment(name: &str) -> bool {
     let published = [".example", ".sample", ".template", ".dist"];
-    (name.starts_with(".env") || name.ends_with(".env"))
+    (name.starts_with(".env") || name.strip_suffix(".env").is_some())
         && !published.iter().any(|ending| name.ends_with(ending))
 }
 

@@ -148,7 +148,7 @@ impl Workspace {
 /// A name for a root after the first that no entry of the first and no other root has.
 fn prefix(root: &Path, first: &Path, named: &[Root]) -> String {
     let name = root.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy());
-    (1_usize..)
+    (1..=usize::MAX)
         .map(|n| if n == 1 { name.to_string() } else { format!("{name}-{n}") })
         .find(|name| named.iter().all(|root| root.prefix != *name) && !first.join(name).exists())
         .expect("some number is free")
