@@ -60,7 +60,7 @@ export class StatusBar implements vscode.Disposable {
     const status = this.daemon.status;
     const paused = status?.index.state === "paused";
     const entries: Entry[] = [
-      { label: "$(comment-discussion) Open Chat", command: "hearth.chat.focus" },
+      { label: "$(comment-discussion) Open Chat", command: "hearth.openChat" },
       { label: "$(question) Why No Suggestion Here?", command: "hearth.completion.explain" },
       { label: "$(edit) Turn Suggestions On or Off", command: "hearth.completion.toggle" },
       { label: "", kind: vscode.QuickPickItemKind.Separator },

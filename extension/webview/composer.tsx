@@ -156,7 +156,7 @@ export function Composer(props: ComposerProps) {
       />
       <div class="composer-foot">
         <Action icon="attach" label="Attach files" onClick={() => post({ type: "attach" })} />
-        <span class="hint">Enter sends, Shift+Enter breaks the line</span>
+        <span class="hint">Enter sends · Shift+Enter breaks</span>
         {busy ? (
           <button
             type="button"

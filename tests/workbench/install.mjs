@@ -105,7 +105,8 @@ function steps(folder) {
           throw new Error(`${name} could not be built:\n${result.output.slice(-4000)}`);
         }
       }
-      mustNpm(server, ["rebuild", "argon2"], headers);
+      // npm lifts it to the top of the folder.
+      mustNpm(folder, ["rebuild", "argon2"], headers);
     }],
     ["links", () => {
       link("node_modules", join(vscode, "node_modules.asar"));

@@ -54,10 +54,11 @@ export class ChatView implements vscode.WebviewViewProvider {
         this.postState();
       }),
       vscode.workspace.onDidGrantWorkspaceTrust(() => this.postState()),
+      vscode.commands.registerCommand("hearth.openChat", () => this.focus()),
       vscode.commands.registerCommand("hearth.chat.new", () => this.startNew()),
       vscode.commands.registerCommand("hearth.chat.list", () => this.choose()),
       vscode.commands.registerCommand("hearth.chat.attach", () => this.attach()),
-      vscode.commands.registerCommand("hearth.chat.addSelection", () => this.addSelection()),
+      vscode.commands.registerCommand("hearth.chat.addSelection", () => this.focus()),
     ];
   }
 
@@ -84,7 +85,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     place?: { uri: vscode.Uri; selection: vscode.Range },
   ): Promise<void> {
     if (vscode.workspace.getConfiguration("hearth").get<boolean>("chat.openOnQuestion", true)) {
-      await vscode.commands.executeCommand("hearth.chat.focus");
+      await this.focus();
     }
     if (this.running) {
       this.setDraft({ text, mentions });
@@ -313,7 +314,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     if (mentions.length > 0) this.post({ type: "attached", mentions });
   }
 
-  private async addSelection(): Promise<void> {
+  private async focus(): Promise<void> {
     await vscode.commands.executeCommand("hearth.chat.focus");
     this.post({ type: "focus" });
   }

@@ -114,7 +114,8 @@ export class InlineEdit implements vscode.Disposable {
     const { document } = review;
     const params = {
       textDocument: { uri: this.daemon.toUri(document.uri), version: document.version },
-      range: review.selection,
+      // A range of the editor's own would go over as an array.
+      range: { start: review.selection.start, end: review.selection.end },
       instruction,
       ...(previousEditId ? { previousEditId } : {}),
     };
@@ -233,13 +234,13 @@ export class InlineEdit implements vscode.Disposable {
     this.review = undefined;
     this.view.close();
     void vscode.commands.executeCommand("setContext", "hearth.reviewing", false);
-    const tabs = vscode.window.tabGroups.all
-      .flatMap((group) => group.tabs)
-      .filter((tab) => isReviewTab(tab, review.uri));
     await vscode.window.showTextDocument(review.document, {
       ...(review.column === undefined ? {} : { viewColumn: review.column }),
       preview: false,
     });
+    const tabs = vscode.window.tabGroups.all
+      .flatMap((group) => group.tabs)
+      .filter((tab) => isReviewTab(tab, review.uri));
     if (tabs.length > 0) await vscode.window.tabGroups.close(tabs, true);
   }
 

@@ -47,9 +47,9 @@ export class ReviewView
       this.lensesChanged,
       vscode.workspace.registerTextDocumentContentProvider(reviewScheme, this),
       vscode.languages.registerCodeLensProvider({ scheme: reviewScheme }, this),
-      vscode.window.onDidChangeVisibleTextEditors(() => this.decorate()),
+      vscode.window.onDidChangeVisibleTextEditors(() => this.redraw()),
       vscode.workspace.onDidChangeTextDocument(({ document }) => {
-        if (document.uri.scheme === reviewScheme) this.decorate();
+        if (document.uri.scheme === reviewScheme) this.redraw();
       }),
     ];
   }
@@ -89,6 +89,13 @@ export class ReviewView
     this.timer = undefined;
     if (!this.review) return;
     this.changed.fire(this.review.uri);
+    this.redraw();
+  }
+
+  /** The editor takes a new text over a little later than it asks for the actions above its lines, so
+   * both are drawn again whenever the text or the editor has changed. */
+  private redraw(): void {
+    if (!this.review) return;
     this.lensesChanged.fire();
     this.decorate();
   }
@@ -133,7 +140,7 @@ export class ReviewView
     const review = this.review;
     const editor = this.editor();
     if (!review || !editor) return;
-    // The editor takes a new text over a little later; colours for another text would be wrong.
+    // Colours for another text would be wrong.
     if (editor.document.getText().replaceAll("\r\n", "\n") !== review.text) return;
     const ranges = (spans: Span[]) =>
       spans

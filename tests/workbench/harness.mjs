@@ -1,0 +1,313 @@
+// What the workbench tests share: one code-server and one browser for a test file, a fresh workspace and
+// page for each test, and the words for what a person does. Every wait is for something that can be seen.
+
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { install } from "./install.mjs";
+import { placeExtension, repository, startWorkbench } from "./workbench.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+export const scriptedDaemon = join(here, "fixtures", "scripted-daemon.mjs");
+const screenshots = resolve(process.env.HEARTH_SCREENSHOTS ?? join(repository, "target", "screenshots"));
+
+export function realDaemon() {
+  const program = process.env.HEARTH_SERVER;
+  if (!program || !existsSync(program)) throw new Error("HEARTH_SERVER must name the built program `hearth`.");
+  return resolve(program);
+}
+
+function chromiumProgram() {
+  const candidates = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+  const found = candidates.find((path) => path && existsSync(path));
+  if (!found) throw new Error("The workbench tests need Chromium: apt-get install chromium, or set CHROMIUM.");
+  return found;
+}
+
+const settings = {
+  "workbench.startupEditor": "none",
+  "workbench.colorTheme": "Default Dark Modern",
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "editor.minimap.enabled": false,
+  "editor.fontFamily": "DejaVu Sans Mono",
+  "editor.quickSuggestions": { other: "off", comments: "off", strings: "off" },
+  "editor.autoClosingBrackets": "never",
+  "editor.acceptSuggestionOnEnter": "off",
+  "extensions.ignoreRecommendations": true,
+  "files.autoSave": "off",
+  "git.enabled": false,
+  "telemetry.telemetryLevel": "off",
+  "update.mode": "none",
+  "window.confirmBeforeClose": "never",
+};
+
+/** One code-server and one browser. `trust`: ask and stay restricted, instead of trusting everything. */
+export async function openWorkbench({ program, environment = {}, trust = false, extensions: prepare }) {
+  install();
+  const home = mkdtempSync(join(realpathSync(tmpdir()), "hearth-workbench-"));
+  const extensions = join(home, "extensions");
+  mkdirSync(extensions);
+  if (prepare) prepare(extensions);
+  else placeExtension(extensions);
+  mkdirSync(join(home, "data", "User"), { recursive: true });
+  const trustSettings = trust
+    ? { "security.workspace.trust.startupPrompt": "never", "security.workspace.trust.banner": "never" }
+    : { "security.workspace.trust.enabled": false };
+  writeFileSync(join(home, "data", "User", "settings.json"), JSON.stringify({ ...settings, ...trustSettings }));
+  const server = await startWorkbench({
+    home: join(home, "data"),
+    extensions,
+    environment: { ...(program ? { HEARTH_SERVER: program } : {}), HEARTH_SCRIPTED_STATE: join(home, "scripted.json"), ...environment },
+  });
+  const browser = await chromium.launch({
+    executablePath: chromiumProgram(),
+    args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-gpu"],
+  });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: server.address });
+  const pages = new Map();
+  return {
+    home,
+    server,
+    /** Opens a copy of `fixture` (a folder under fixtures/ or an absolute one) in a new page. */
+    async open(fixture) {
+      const source = resolve(here, "fixtures", fixture);
+      const folder = join(mkdtempSync(join(home, "workspace-")), basename(source));
+      cpSync(source, folder, { recursive: true });
+      const page = await context.newPage();
+      await page.goto(`${server.address}/?folder=${encodeURIComponent(folder)}`);
+      const bench = new Workbench(page, folder, source);
+      await bench.ready();
+      return bench;
+    },
+    /** Runs a test in an open workspace as it was in the beginning. A page is used again after a test
+     * that passed; one that failed leaves a picture, and the next test gets a fresh page. */
+    async use(fixture, run) {
+      let bench = pages.get(fixture);
+      pages.delete(fixture);
+      if (bench) await bench.reset();
+      else bench = await this.open(fixture);
+      try {
+        await run(bench);
+      } catch (error) {
+        await bench.screenshot(`failed-${Date.now()}`);
+        await bench.close();
+        throw error;
+      }
+      pages.set(fixture, bench);
+    },
+    async close() {
+      await browser.close();
+      await server.stop();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Processes whose command line holds `needle`, by Linux's own list. */
+export function processesWith(needle) {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").includes(needle);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+export class Workbench {
+  constructor(page, folder, source) {
+    this.page = page;
+    this.folder = folder;
+    this.source = source;
+    page.setDefaultTimeout(20_000);
+  }
+
+  /** Back to the beginning: no editors, no conversation, the files as they came. */
+  async reset() {
+    await this.page.keyboard.press("Escape");
+    await this.command("Hearth: New Conversation");
+    if ((await this.page.locator(".tab.dirty").count()) > 0) await this.command("File: Save All Files");
+    if ((await this.page.locator(".tabs-container .tab").count()) > 0) await this.command("View: Close All Editors");
+    await until(async () => (await this.page.locator(".tabs-container .tab").count()) === 0, "no editor is open");
+    cpSync(this.source, this.folder, { recursive: true, force: true });
+  }
+
+  path(name) {
+    return join(this.folder, name);
+  }
+
+  onDisk(name) {
+    return readFileSync(this.path(name), "utf8");
+  }
+
+  /** The status bar's item, once it says something that matches. */
+  async status(pattern = /./) {
+    const item = this.page.locator("#hearth\\.hearth\\.hearth\\.status, [id$='hearth.status']").first();
+    await item.filter({ hasText: pattern }).waitFor();
+    return (await item.innerText()).trim();
+  }
+
+  /** Ready: the extension is up and its daemon answers. */
+  async ready() {
+    await this.page.locator(".monaco-workbench").waitFor();
+    await this.status(/^(?!.*(starting|restarting|stopped))./s);
+  }
+
+  /** The field of the quick pick or input box on top of the window. */
+  input() {
+    return this.page.locator(".quick-input-widget input[type='text']:visible").first();
+  }
+
+  async command(name) {
+    const input = this.input();
+    // A view that has just taken the focus may swallow the key.
+    await until(async () => {
+      if (await input.isVisible()) return true;
+      await this.page.keyboard.press("F1");
+      return input.waitFor({ timeout: 2_000 }).then(
+        () => true,
+        () => false,
+      );
+    }, "the command palette");
+    await input.fill(`>${name}`);
+    await this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: name }).first().waitFor();
+    await this.page.keyboard.press("Enter");
+    await input.waitFor({ state: "hidden" }).catch(() => {});
+  }
+
+  async openFile(name) {
+    await this.page.keyboard.press("Control+P");
+    const input = this.input();
+    await input.waitFor();
+    await input.fill(name);
+    await this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: name.split("/").at(-1) }).first().waitFor();
+    await this.page.keyboard.press("Enter");
+    await this.tab(name.split("/").at(-1)).waitFor();
+    await this.editor().waitFor();
+    await this.editor().click({ position: { x: 200, y: 10 } });
+  }
+
+  tab(name) {
+    return this.page.locator(".tabs-container .tab").filter({ hasText: name }).first();
+  }
+
+  editor() {
+    return this.page.locator(".editor-instance .monaco-editor .view-lines").first();
+  }
+
+  /** Goes to a line and column, both counted from one. */
+  async goTo(line, column = 1) {
+    await this.page.keyboard.press("Control+G");
+    const input = this.input();
+    await input.waitFor();
+    await input.fill(`:${line}:${column}`);
+    await this.page.keyboard.press("Enter");
+    await input.waitFor({ state: "hidden" });
+  }
+
+  async selectLines(first, last) {
+    await this.goTo(first);
+    for (let line = first; line < last; line += 1) await this.page.keyboard.press("Shift+ArrowDown");
+    await this.page.keyboard.press("Shift+End");
+  }
+
+  ghost() {
+    return this.page.locator(".ghost-text, .ghost-text-decoration").first();
+  }
+
+  /** The text of the visible lines, in order. */
+  async text() {
+    return await this.page
+      .locator(".editor-instance .monaco-editor .view-lines .view-line")
+      .evaluateAll((lines) =>
+        lines
+          .map((line) => ({ top: Number.parseFloat(line.style.top), text: line.textContent.replaceAll("\u00a0", " ") }))
+          .sort((a, b) => a.top - b.top)
+          .map((line) => line.text)
+          .join("\n"),
+      );
+  }
+
+  async save() {
+    await this.page.keyboard.press("Control+S");
+    await this.page.locator(".tab.active:not(.dirty)").waitFor();
+  }
+
+  /** The chat's document: a frame within a frame. */
+  get chat() {
+    return this.page.frameLocator("iframe.webview.ready").frameLocator("iframe#active-frame");
+  }
+
+  async openChat() {
+    await this.command("Hearth: Open Chat");
+    await this.chat.getByRole("textbox", { name: "Question" }).waitFor();
+    return this.chat;
+  }
+
+  async ask(question) {
+    const field = this.chat.getByRole("textbox", { name: "Question" });
+    await field.fill(question);
+    await field.press("Enter");
+  }
+
+  /** The newest answer once it is in `state`. */
+  async answer(state = "done") {
+    const article = this.chat.locator(`article.answer.${state}`).last();
+    await article.waitFor({ timeout: 120_000 });
+    return article;
+  }
+
+  /** Whether the browser's storage, which outlives a reload, holds `text`. */
+  async stored(text) {
+    return await this.page.evaluate(async (wanted) => {
+      const done = (request) =>
+        new Promise((resolve, reject) => {
+          request.onsuccess = () => resolve(request.result);
+          request.onerror = () => reject(request.error);
+        });
+      for (const { name } of await indexedDB.databases()) {
+        const database = await done(indexedDB.open(name));
+        try {
+          for (const store of database.objectStoreNames) {
+            const values = await done(database.transaction(store).objectStore(store).getAll());
+            if (values.some((value) => String(value).includes(wanted))) return true;
+          }
+        } finally {
+          database.close();
+        }
+      }
+      return false;
+    }, text);
+  }
+
+  async screenshot(name) {
+    mkdirSync(screenshots, { recursive: true });
+    await this.page.screenshot({ path: join(screenshots, `${name}.png`) });
+  }
+
+  async close() {
+    await this.page.close();
+  }
+}
+
+/** Waits until `check` gives something true. */
+export async function until(check, what, timeout = 20_000) {
+  const end = Date.now() + timeout;
+  for (;;) {
+    const value = await check();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`waited ${timeout} ms in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+export function git(folder, ...args) {
+  return execFileSync("git", ["-C", folder, ...args], { encoding: "utf8" });
+}
