@@ -129,7 +129,7 @@ export class Daemon implements vscode.Disposable {
       documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
       outputChannel: this.log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
-      initializationOptions: () => ({ trusted: vscode.workspace.isTrusted }),
+      initializationOptions: () => ({ trusted: vscode.workspace.isTrusted, clientCommands: true }),
       // Answered by `start`, which restarts: the client itself must not open a dialog.
       initializationFailedHandler: () => false,
       errorHandler: {
