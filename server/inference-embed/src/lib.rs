@@ -1,1 +1,15 @@
-//! inference-embed
+//! Sentence embeddings by fastembed on ONNX Runtime, behind the trait `Embedder`: the only crate that
+//! uses either.
+//!
+//! The ONNX Runtime library is a file of its own, loaded when the model is. A wrong one may end the
+//! process, so this runs in a worker process (`inference-worker`), never in the daemon. It fetches
+//! nothing, and keeps no vectors.
+
+mod batches;
+mod engine;
+mod options;
+mod runtime;
+
+pub use engine::FastEmbedder;
+pub use options::Options;
+pub use runtime::{RuntimeError, preflight};

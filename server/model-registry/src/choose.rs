@@ -5,7 +5,8 @@ use crate::{Hardware, ModelEntry, Registry, Role};
 /// Tokens of context that are planned for when a model is recommended.
 const PLANNED_CONTEXT: u64 = 8192;
 /// Machines by memory: the size they are sold with, in GB, and the least that the system reports then.
-const TIERS: [(u32, u64); 3] = [(8, 7_000_000_000), (16, 14_500_000_000), (32, 29_000_000_000)];
+const TIERS: [(u32, u64); 4] =
+    [(4, 3_500_000_000), (8, 7_000_000_000), (16, 14_500_000_000), (32, 29_000_000_000)];
 /// Physical cores below which a machine is treated as one with less memory: larger models would fit
 /// and be too slow to use.
 const MANY_CORES: usize = 4;
@@ -45,10 +46,11 @@ impl Registry {
             .manifest
             .models
             .iter()
-            .filter(|entry| entry.roles.contains(&role) && entry.tier <= tier)
-            // Half of the memory is left to the editor, its language servers and everything else.
-            .filter(|entry| entry.memory(PLANNED_CONTEXT) <= hardware.memory / 2)
-            .max_by_key(|entry| (entry.tier, std::cmp::Reverse(self.position(entry))));
+            .filter(|entry| entry.roles.contains(&role))
+            .filter(|entry| entry.recommended_from.is_some_and(|from| from <= tier))
+            // The rest is left to the editor, its language servers and everything else.
+            .filter(|entry| entry.memory(PLANNED_CONTEXT) <= hardware.memory / 5 * 3)
+            .max_by_key(|entry| entry.recommended_from);
         let Some(entry) = best else {
             return Recommendation {
                 role,
@@ -70,10 +72,6 @@ impl Registry {
             reason: format!("{}{}", describe(hardware), note(entry)),
             command: (!installed).then(|| format!("hearth models pull {}", entry.id)),
         }
-    }
-
-    fn position(&self, entry: &ModelEntry) -> Option<usize> {
-        self.manifest.models.iter().position(|other| other.id == entry.id)
     }
 }
 
@@ -104,7 +102,7 @@ fn without(role: Role) -> &'static str {
             "on this machine the suggestions from the workspace itself are better than any model that \
              is fast enough"
         }
-        _ => "no model of the list fits into half of this machine's memory",
+        _ => "no model of the list fits into this machine's memory",
     }
 }
 

