@@ -1,11 +1,12 @@
 use std::{
     env,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
-use assistant::{Assistant, AssistantOptions, Trust};
+use assistant::{Assistant, AssistantOptions, AssistantSnapshot, Trust};
 use base::CancelToken;
 use indexer::Progress;
 
@@ -13,10 +14,12 @@ use crate::{global::Global, output};
 
 /// One command's view of the workspace: the façade and the token that Ctrl-C cancels.
 pub struct Session {
-    /// Everything that can be asked.
+    /// The host.
     pub assistant: Assistant,
     /// Cancelled by Ctrl-C.
     pub cancel: CancelToken,
+    root: PathBuf,
+    trust: Trust,
 }
 
 impl Session {
@@ -24,16 +27,35 @@ impl Session {
     pub fn open(global: &Global) -> Result<Self> {
         let root = global.workspace()?;
         let folders = global.folders()?;
-        let trusted = Trust::open(&folders)?.is_trusted(&root);
+        let trust = Trust::open(&folders)?;
         let assistant = Assistant::open(AssistantOptions {
-            roots: vec![root],
-            folders,
-            program: Global::program()?,
-            trusted,
+            trusted: trust.is_trusted(&root),
             offline: global.offline,
-            watch: false,
+            ..AssistantOptions::new(vec![root.clone()], folders, Global::program()?)
         })?;
-        Ok(Self { assistant, cancel: Global::interruptible() })
+        Ok(Self { assistant, cancel: Global::interruptible(), root, trust })
+    }
+
+    /// Everything that can be asked.
+    pub fn snapshot(&self) -> AssistantSnapshot {
+        self.assistant.snapshot()
+    }
+
+    /// Asks a person at the terminal, once, whether this workspace is trusted. Elsewhere an
+    /// untrusted one stays so.
+    pub fn ask_for_trust(&mut self) -> Result<()> {
+        let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+        if self.snapshot().is_trusted() || !terminal {
+            return Ok(());
+        }
+        output::note(&format!("Do you trust the authors of {}? [y/N]", self.root.display()));
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+        if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+            self.trust.set(&self.root, true)?;
+            self.assistant.set_trusted(true);
+        }
+        Ok(())
     }
 
     /// Opens the workspace and brings its index up to date.

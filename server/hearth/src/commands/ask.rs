@@ -6,8 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use assistant::AskRequest;
-use chat::ChatEvent;
+use assistant::{AskRequest, ChatPartial};
 
 use crate::{global::Global, output, session::Session};
 
@@ -37,8 +36,8 @@ pub fn run(args: &AskArgs, global: &Global) -> Result<ExitCode> {
     };
     let mut streamed = false;
     let mut failed = None;
-    let answer = session.assistant.ask(&request, &session.cancel, &mut |event| {
-        if let (false, ChatEvent::Text(text)) = (global.json, event) {
+    let answer = session.snapshot().ask(&request, &session.cancel, &mut |partial| {
+        if let (false, ChatPartial::Text { text }) = (global.json, partial) {
             streamed = true;
             if let Err(error) = output::write(&text) {
                 failed = Some(error);
@@ -58,8 +57,8 @@ pub fn run(args: &AskArgs, global: &Global) -> Result<ExitCode> {
         shown.push_str("\nSources:\n");
     }
     for citation in &answer.citations {
-        let last = citation.range.end.line.max(citation.range.start.line + 1);
-        let _ = writeln!(shown, "  {}:{}-{last}", citation.path, citation.range.start.line + 1);
+        let (first, last) = (citation.range.start.line + 1, citation.range.end.line + 1);
+        let _ = writeln!(shown, "  {}:{first}-{last}", citation.path);
     }
     output::write(&shown)?;
     Ok(ExitCode::SUCCESS)

@@ -40,7 +40,7 @@ pub fn run(args: &CompleteArgs, global: &Global) -> Result<ExitCode> {
         Some(other) => bail!("--text-from takes only `-` (standard input), not {other}"),
     };
     let session = Session::ready(global)?;
-    let answer = session.assistant.complete(
+    let answer = session.snapshot().complete(
         &CompleteRequest {
             path: session.absolute_one(&args.file)?,
             position: Position::new(args.line, args.character),

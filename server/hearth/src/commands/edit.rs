@@ -38,22 +38,23 @@ fn lines(text: &str) -> Result<Range<usize>, String> {
 
 /// Proposes one edit, and writes it when told to.
 pub fn run(args: &EditArgs, global: &Global) -> Result<ExitCode> {
-    let session = Session::ready(global)?;
+    let mut session = Session::open(global)?;
+    session.ask_for_trust()?;
     let request = FileEditRequest {
         path: session.absolute_one(&args.file)?,
         lines: args.lines.clone(),
         instruction: args.instruction.join(" "),
     };
-    let answer = session.assistant.edit_file(&request, &session.cancel)?;
+    let answer = session.snapshot().edit_file(&request, &session.cancel)?;
     if args.apply {
-        session.assistant.apply_edit(&answer.edit_id)?;
+        session.snapshot().apply_edit(&answer.edit_id)?;
     }
     if global.json {
         output::json(&answer)?;
     } else {
         output::write(&answer.diff)?;
         for finding in &answer.validation {
-            output::note(&format!("{}: {}", finding.severity, finding.message));
+            output::note(&format!("{}: {}", finding.tool, finding.message));
         }
         if args.apply {
             output::note(&format!("written to {}", args.file.display()));

@@ -1,7 +1,8 @@
 use std::{fmt::Write as _, process::ExitCode};
 
 use anyhow::Result;
-use retrieval::{SearchMode, SearchQuery};
+use assistant::SearchParams;
+use retrieval::SearchMode;
 
 use crate::{global::Global, output, session::Session};
 
@@ -41,20 +42,19 @@ impl From<Mode> for SearchMode {
 /// Finds code.
 pub fn run(args: &SearchArgs, global: &Global) -> Result<ExitCode> {
     let session = Session::ready(global)?;
-    let query = SearchQuery {
-        text: args.query.join(" "),
-        limit: args.limit,
-        mode: args.mode.into(),
-        ..SearchQuery::default()
+    let params = SearchParams {
+        query: args.query.join(" "),
+        limit: Some(args.limit),
+        mode: Some(args.mode.into()),
     };
-    let answer = session.assistant.search(&query, &session.cancel)?;
+    let answer = session.snapshot().search(&params, &session.cancel)?;
     if global.json {
         output::json(&answer)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut shown = String::new();
     for hit in &answer.results {
-        let (first, last) = (hit.range.start.line + 1, hit.range.end.line.max(hit.range.start.line + 1));
+        let (first, last) = (hit.range.start.line + 1, hit.range.end.line + 1);
         let symbol = hit.symbol.as_deref().unwrap_or_default();
         let _ = writeln!(shown, "{}:{first}-{last}  {symbol}", hit.path);
         for line in hit.text.lines().take(3) {

@@ -11,18 +11,18 @@ pub struct StatusArgs {}
 /// Shows what the workspace's index and the models are doing.
 pub fn run(_args: &StatusArgs, global: &Global) -> Result<ExitCode> {
     let session = Session::open(global)?;
-    let status = session.assistant.status();
+    let status = session.snapshot().status();
     if global.json {
         output::json(&status)?;
         return Ok(ExitCode::SUCCESS);
     }
     output::line(&format!("hearth   {}", status.version))?;
     output::line(&format!(
-        "index    {}: {} files, {} chunks, {} pending",
+        "index    {:?}: {} files, {} chunks, {} pending",
         status.index.state, status.index.files, status.index.chunks, status.index.pending
     ))?;
     for model in &status.models {
-        output::line(&format!("{:<9}{} ({})", model.role, model.id, model.state))?;
+        output::line(&format!("{:<9}{} ({})", model.role.as_str(), model.id, model.state))?;
     }
     output::line(&format!("network  {}", status.network))?;
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,11 @@
 use std::{ffi::OsString, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use inference_embed::FastEmbedder;
+use inference_llama::{LlamaEngine, worker::Task};
+use inference_worker::{Engine, serve_stdio};
+
+use crate::output;
 
 /// Arguments of `hearth worker`, read by the engine that runs.
 #[derive(clap::Args)]
@@ -12,9 +17,26 @@ pub struct WorkerArgs {
 
 /// Runs one native engine until its parent goes away.
 pub fn run(args: WorkerArgs) -> Result<ExitCode> {
-    let embedding = args.arguments.iter().any(|argument| argument == "--embedding");
-    if embedding {
-        return Ok(inference_embed::worker::run(args.arguments));
+    if args.arguments.iter().any(|argument| argument == "--embedding") {
+        let options = match inference_embed::Options::parse(args.arguments) {
+            Ok(options) => options,
+            Err(message) => bail!("hearth worker: {message}"),
+        };
+        serve_stdio(move |progress| {
+            Ok(Engine::Embedder(Box::new(FastEmbedder::load(&options, progress)?)))
+        });
     }
-    Ok(inference_llama::worker::run(args.arguments))
+    match Task::parse(args.arguments) {
+        Ok(Task::Serve(options)) => serve_stdio(move |progress| {
+            Ok(Engine::Language(Box::new(LlamaEngine::load(&options, progress)?)))
+        }),
+        Ok(Task::Once(task)) => {
+            let printed = task.run()?;
+            if !printed.is_empty() {
+                output::line(&printed)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(message) => bail!("hearth worker: {message}"),
+    }
 }

@@ -1,0 +1,242 @@
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    thread,
+    time::{Duration, Instant},
+};
+
+use base::{CancelToken, Cancelled, Folders};
+use indexer::{IndexOptions, IndexReport, IndexSnapshot, IndexState, IndexStatus, Indexer, Progress};
+use parking_lot::{Condvar, Mutex};
+use vfs::{OpenDocument, Workspace};
+
+use crate::AssistantError;
+
+/// How long a question waits for the first pass over a workspace. After that it is answered from
+/// what is there.
+const FIRST_PASS: Duration = Duration::from_secs(10);
+
+/// Tells that the status or the index may have changed; called from any thread, never blocks.
+pub type OnChange = Arc<dyn Fn() + Send + Sync>;
+
+/// The index of one workspace: opened on demand or, for an editor, on a thread of its own.
+pub struct IndexService {
+    workspace: Workspace,
+    folders: Folders,
+    on_change: Option<OnChange>,
+    indexer: OnceLock<Result<Arc<Indexer>, String>>,
+    opening: Mutex<()>,
+    /// Documents that were opened before the index; `None` once they have been handed over.
+    waiting: Mutex<Option<HashMap<PathBuf, Arc<OpenDocument>>>>,
+    first_pass: Mutex<bool>,
+    first_pass_ended: Condvar,
+    cancel: CancelToken,
+}
+
+impl IndexService {
+    /// Nothing is opened yet. With `first_pass`, questions wait for the pass that
+    /// [`start`](Self::start) makes.
+    pub fn new(
+        workspace: Workspace,
+        folders: Folders,
+        on_change: Option<OnChange>,
+        first_pass: bool,
+    ) -> Self {
+        Self {
+            workspace,
+            folders,
+            on_change,
+            indexer: OnceLock::new(),
+            opening: Mutex::new(()),
+            waiting: Mutex::new(Some(HashMap::new())),
+            first_pass: Mutex::new(!first_pass),
+            first_pass_ended: Condvar::new(),
+            cancel: CancelToken::new(),
+        }
+    }
+
+    /// Opens the index, brings it up to date and watches, on a thread of its own.
+    pub fn start(self: &Arc<Self>) {
+        let service = self.clone();
+        let work = move || {
+            let first_pass = || -> Result<(), AssistantError> {
+                let indexer = service.indexer()?;
+                indexer.update(&service.cancel, &mut |_| service.changed())?;
+                indexer.watch();
+                Ok(())
+            };
+            match first_pass() {
+                Ok(()) | Err(AssistantError::Cancelled) => {}
+                Err(error) => tracing::error!(%error, "the index is not up to date"),
+            }
+            service.end_first_pass();
+            service.changed();
+        };
+        let started = thread::Builder::new().name("index".into()).spawn(work);
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread for the index");
+            self.end_first_pass();
+        }
+    }
+
+    /// Brings the index up to date on this thread.
+    pub fn update(
+        &self,
+        rebuild: bool,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<IndexReport, AssistantError> {
+        let indexer = self.indexer()?;
+        let report = if rebuild {
+            indexer.rebuild(cancel, progress)
+        } else {
+            indexer.update(cancel, progress)
+        };
+        self.end_first_pass();
+        Ok(report?)
+    }
+
+    /// Waits for the first pass, but not for long, and hands back what there is, with all changes
+    /// that were made before this call.
+    pub fn current(&self, cancel: &CancelToken) -> Result<IndexSnapshot, AssistantError> {
+        self.wait_for_first_pass(cancel)?;
+        let indexer = self.indexer()?;
+        indexer.settle();
+        Ok(indexer.snapshot())
+    }
+
+    /// What there is, without waiting. Fails while the index is not open.
+    pub fn snapshot(&self) -> Result<IndexSnapshot, AssistantError> {
+        match self.indexer.get() {
+            Some(Ok(indexer)) => Ok(indexer.snapshot()),
+            Some(Err(reason)) => Err(AssistantError::Unavailable(reason.clone())),
+            None => Err(AssistantError::Unavailable("the index is being opened".into())),
+        }
+    }
+
+    /// A document was opened or changed.
+    pub fn document_changed(&self, document: &Arc<OpenDocument>) {
+        let mut waiting = self.waiting.lock();
+        match (&mut *waiting, self.indexer.get()) {
+            (Some(waiting), _) => {
+                waiting.insert(document.path.clone(), document.clone());
+            }
+            (None, Some(Ok(indexer))) => {
+                indexer.document_changed(&document.path, document.text());
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// A document was closed.
+    pub fn document_closed(&self, path: &Path) {
+        let mut waiting = self.waiting.lock();
+        match (&mut *waiting, self.indexer.get()) {
+            (Some(waiting), _) => {
+                waiting.remove(path);
+            }
+            (None, Some(Ok(indexer))) => indexer.document_closed(path),
+            (None, _) => {}
+        }
+    }
+
+    /// Files were saved or changed from outside.
+    pub fn files_changed(&self, paths: &[PathBuf]) {
+        if let Some(Ok(indexer)) = self.indexer.get() {
+            indexer.mark_dirty(paths);
+        }
+    }
+
+    /// Rests, or goes on.
+    pub fn pause(&self, paused: bool) -> Result<(), AssistantError> {
+        self.indexer()?.pause(paused);
+        Ok(())
+    }
+
+    /// Builds the index from nothing in the background.
+    pub fn rebuild(self: &Arc<Self>) -> Result<(), AssistantError> {
+        let (indexer, service) = (self.indexer()?, self.clone());
+        let work = move || {
+            if let Err(error) = indexer.rebuild(&service.cancel, &mut |_| service.changed()) {
+                tracing::error!(%error, "the index could not be rebuilt");
+            }
+            service.changed();
+        };
+        let started = thread::Builder::new().name("rebuild".into()).spawn(work);
+        started.map(drop).map_err(|error| AssistantError::Unavailable(error.to_string()))
+    }
+
+    /// What the index is doing.
+    pub fn status(&self) -> IndexStatus {
+        let failed = |state, detail: Option<String>| IndexStatus {
+            state,
+            files: 0,
+            chunks: 0,
+            pending: 0,
+            total: None,
+            detail,
+        };
+        match self.indexer.get() {
+            Some(Ok(indexer)) => indexer.status(),
+            Some(Err(reason)) => failed(IndexState::Failed, Some(reason.clone())),
+            None => failed(IndexState::Starting, None),
+        }
+    }
+
+    /// Ends background work.
+    pub fn stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Whether background work was ended.
+    pub fn is_stopped(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Cancelled when background work was ended.
+    pub fn cancel(&self) -> &CancelToken {
+        &self.cancel
+    }
+
+    /// The index, opened if need be.
+    fn indexer(&self) -> Result<Arc<Indexer>, AssistantError> {
+        let _one_opens = self.opening.lock();
+        let opened = self.indexer.get_or_init(|| {
+            let folder = self.folders.workspace_cache(&self.workspace.key());
+            let folder = folder.map_err(|error| error.to_string())?;
+            let options = IndexOptions { on_change: self.on_change.clone(), ..IndexOptions::default() };
+            Indexer::open(self.workspace.clone(), &folder, options)
+                .map(Arc::new)
+                .map_err(|error| format!("the index cannot be opened: {error}"))
+        });
+        if let Ok(indexer) = opened {
+            let mut waiting = self.waiting.lock();
+            for document in waiting.take().into_iter().flat_map(HashMap::into_values) {
+                indexer.document_changed(&document.path, document.text());
+            }
+        }
+        opened.clone().map_err(AssistantError::Unavailable)
+    }
+
+    fn end_first_pass(&self) {
+        *self.first_pass.lock() = true;
+        self.first_pass_ended.notify_all();
+    }
+
+    fn wait_for_first_pass(&self, cancel: &CancelToken) -> Result<(), Cancelled> {
+        let deadline = Instant::now() + FIRST_PASS;
+        let mut ended = self.first_pass.lock();
+        while !*ended && Instant::now() < deadline {
+            cancel.check()?;
+            self.first_pass_ended.wait_for(&mut ended, Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn changed(&self) {
+        if let Some(on_change) = &self.on_change {
+            on_change();
+        }
+    }
+}

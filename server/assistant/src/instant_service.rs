@@ -1,0 +1,127 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    thread,
+    time::Duration,
+};
+
+use base::{CancelToken, Latest};
+use completion::CompletionCache;
+use indexer::IndexSnapshot;
+use instant::Instant;
+use parking_lot::{Mutex, RwLock};
+
+use crate::index_service::IndexService;
+
+/// Files handed to the model in one go.
+const BATCH: usize = 1000;
+
+/// A burst of changes is taken in once no more came for this long…
+const QUIET: Duration = Duration::from_millis(100);
+/// …but at the latest after this.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Keeps the live n-gram model in step with the index.
+pub struct InstantService {
+    workspace: RwLock<Arc<OfWorkspace>>,
+    notices: Arc<Latest<()>>,
+}
+
+/// What belongs to one workspace.
+#[derive(Default)]
+pub struct OfWorkspace {
+    /// The model.
+    pub instant: Instant,
+    /// What was suggested before.
+    pub cache: CompletionCache,
+    /// Content hash of each file that the model holds.
+    held: Mutex<HashMap<Arc<str>, ContentHash>>,
+}
+
+type ContentHash = [u8; 16];
+
+impl Default for InstantService {
+    fn default() -> Self {
+        Self { workspace: RwLock::default(), notices: Arc::new(Latest::new()) }
+    }
+}
+
+impl InstantService {
+    /// Model and cache of the workspace that is open.
+    pub fn current(&self) -> Arc<OfWorkspace> {
+        self.workspace.read().clone()
+    }
+
+    /// Another workspace was opened.
+    pub fn forget(&self) {
+        *self.workspace.write() = Arc::default();
+    }
+
+    /// The index has something new.
+    pub fn notice(&self) {
+        self.notices.put(());
+    }
+
+    /// Follows an index on a thread of its own, until the index or the service is gone.
+    pub fn watch(self: &Arc<Self>, index: &Arc<IndexService>) {
+        let (service, index) = (Arc::downgrade(self), Arc::downgrade(index));
+        let notices = self.notices.clone();
+        let started = thread::Builder::new().name("instant".into()).spawn(move || {
+            while notices.take_settled(QUIET, LIMIT, |(), ()| ()).is_some() {
+                if follow(&service, &index).is_none() {
+                    return;
+                }
+            }
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread for the instant model");
+        }
+    }
+}
+
+impl Drop for InstantService {
+    fn drop(&mut self) {
+        self.notices.close();
+    }
+}
+
+/// Takes in what is new; `None` when nobody needs it any more.
+fn follow(service: &Weak<InstantService>, index: &Weak<IndexService>) -> Option<()> {
+    let (service, index) = (service.upgrade()?, index.upgrade()?);
+    if index.is_stopped() {
+        return None;
+    }
+    if let Ok(snapshot) = index.snapshot() {
+        service.current().refresh(&snapshot, index.cancel());
+    }
+    Some(())
+}
+
+impl OfWorkspace {
+    /// Takes in every file of `snapshot` that the model does not hold as it is now.
+    pub fn refresh(&self, snapshot: &IndexSnapshot, cancel: &CancelToken) {
+        let mut held = self.held.lock();
+        let mut gone: Vec<Arc<str>> = held.keys().cloned().collect();
+        gone.retain(|path| snapshot.file(path).is_none());
+        for path in gone {
+            self.instant.remove_file(&path);
+            held.remove(&path);
+        }
+        let changed: Vec<(Arc<str>, ContentHash)> = snapshot
+            .files()
+            .map(|rows| (rows.file.path.clone(), rows.file.hash))
+            .filter(|(path, hash)| held.get(path) != Some(hash))
+            .collect();
+        for batch in changed.chunks(BATCH) {
+            if cancel.is_cancelled() {
+                return;
+            }
+            let texts = batch.iter().filter_map(|(path, _)| {
+                Some((path.to_string(), snapshot.text(path)?))
+            });
+            let texts: Vec<(String, Arc<str>)> = texts.collect();
+            self.instant.update_files(&texts);
+            held.extend(batch.iter().cloned());
+        }
+    }
+}

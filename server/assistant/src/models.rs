@@ -1,0 +1,218 @@
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use base::Folders;
+use inference::{InferenceError, LanguageModel};
+use inference_worker::{WorkerConfig, WorkerModel};
+use model_registry::{Hardware, Installed, Registry, Role, estimate_memory, gguf};
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::Config;
+
+/// Where the models come from. The product asks the registry and starts workers; a test hands in
+/// models of its own.
+pub trait Models: Send + Sync {
+    /// The model of a role, started or not.
+    fn model(&self, role: Role) -> Result<Arc<dyn LanguageModel>, InferenceError>;
+
+    /// The model of a role if it is loaded; never waits and starts nothing.
+    fn loaded(&self, role: Role) -> Option<Arc<dyn LanguageModel>>;
+
+    /// How each role stands.
+    fn status(&self) -> Vec<RoleStatus>;
+
+    /// Ends every worker.
+    fn stop(&self);
+}
+
+/// How the model of a role stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleStatus {
+    /// The model's name, or an empty one.
+    pub id: String,
+    /// The role.
+    pub role: Role,
+    /// `missing`, `unloaded`, `ready` or `failed`.
+    pub state: &'static str,
+    /// Why it failed or what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The models that the person installed, each in a worker of its own that several roles may share.
+pub struct InstalledModels {
+    folders: Folders,
+    program: PathBuf,
+    settings: Mutex<LoadSettings>,
+    workers: Mutex<HashMap<PathBuf, Arc<WorkerModel>>>,
+}
+
+/// How models are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadSettings {
+    /// Tokens of context.
+    pub context: usize,
+    /// Threads; 0 chooses by the machine.
+    pub threads: usize,
+}
+
+impl From<&Config> for LoadSettings {
+    fn from(config: &Config) -> Self {
+        Self { context: config.inference_context, threads: config.inference_threads }
+    }
+}
+
+impl InstalledModels {
+    /// Nothing is started until a model is used.
+    pub fn new(folders: Folders, program: PathBuf, settings: LoadSettings) -> Self {
+        let (settings, workers) = (Mutex::new(settings), Mutex::default());
+        Self { folders, program, settings, workers }
+    }
+
+    fn installed(&self, role: Role) -> Result<Installed, InferenceError> {
+        let registry = Registry::open(&self.folders)
+            .map_err(|error| InferenceError::Engine(error.to_string()))?;
+        registry.find(role)
+    }
+
+    /// The worker of a model, refused before it starts when the model would not fit.
+    fn worker(&self, installed: &Installed) -> Result<Arc<WorkerModel>, InferenceError> {
+        let mut workers = self.workers.lock();
+        if let Some(worker) = workers.get(&installed.path) {
+            return Ok(worker.clone());
+        }
+        let settings = *self.settings.lock();
+        check_memory(installed, settings)?;
+        let worker = Arc::new(language_model(&self.program, installed, settings));
+        workers.insert(installed.path.clone(), worker.clone());
+        Ok(worker)
+    }
+}
+
+impl Models for InstalledModels {
+    fn model(&self, role: Role) -> Result<Arc<dyn LanguageModel>, InferenceError> {
+        Ok(self.worker(&self.installed(role)?)?)
+    }
+
+    fn loaded(&self, role: Role) -> Option<Arc<dyn LanguageModel>> {
+        let installed = self.installed(role).ok()?;
+        let worker = self.workers.lock().get(&installed.path)?.clone();
+        worker.loaded().is_some().then_some(worker as Arc<dyn LanguageModel>)
+    }
+
+    fn status(&self) -> Vec<RoleStatus> {
+        let roles = [Role::Chat, Role::Edit, Role::Completion, Role::Embedding];
+        roles.map(|role| self.role_status(role)).into()
+    }
+
+    fn stop(&self) {
+        for (_, worker) in self.workers.lock().drain() {
+            worker.unload();
+        }
+    }
+}
+
+impl InstalledModels {
+    fn role_status(&self, role: Role) -> RoleStatus {
+        match self.installed(role) {
+            Ok(installed) => {
+                let worker = self.workers.lock().get(&installed.path).cloned();
+                let ready = worker.is_some_and(|worker| worker.loaded().is_some());
+                let state = if ready { "ready" } else { "unloaded" };
+                RoleStatus { id: installed.id, role, state, detail: None }
+            }
+            Err(error @ InferenceError::NoModel { .. }) => RoleStatus {
+                id: String::new(),
+                role,
+                state: "missing",
+                detail: Some(error.to_string()),
+            },
+            Err(error) => RoleStatus {
+                id: String::new(),
+                role,
+                state: "failed",
+                detail: Some(error.to_string()),
+            },
+        }
+    }
+}
+
+/// A worker for an installed model; not started yet.
+pub fn language_model(program: &Path, installed: &Installed, settings: LoadSettings) -> WorkerModel {
+    let mut config = WorkerConfig::new(program, &installed.path)
+        .with_argument("--id")
+        .with_argument(&installed.id)
+        .with_argument("--context")
+        .with_argument(context(installed, settings).to_string());
+    if settings.threads > 0 {
+        config = config.with_argument("--threads").with_argument(settings.threads.to_string());
+    }
+    WorkerModel::new(config)
+}
+
+/// The context to load with: what the person wants, but no more than the model was trained for.
+fn context(installed: &Installed, settings: LoadSettings) -> u64 {
+    let wanted = settings.context as u64;
+    installed.context.map_or(wanted, |trained| wanted.min(trained.max(512)))
+}
+
+/// Refuses, with numbers, a model that would not fit into the memory that is free now. What the
+/// header does not tell is left to the engine.
+fn check_memory(installed: &Installed, settings: LoadSettings) -> Result<(), InferenceError> {
+    let refused = |reason: String| InferenceError::ModelFile { path: installed.path.clone(), reason };
+    let header = gguf::inspect(&installed.path).map_err(|error| refused(error.to_string()))?;
+    let estimate = estimate_memory(&header, context(installed, settings), installed.bytes);
+    estimate.check(&Hardware::measure())
+}
+
+pub mod fake {
+    //! Models for the tests of the faces.
+
+    use super::{Arc, InferenceError, LanguageModel, Models, Role, RoleStatus};
+
+    /// One model for every role, or none.
+    pub struct FixedModels {
+        model: Option<Arc<dyn LanguageModel>>,
+    }
+
+    impl FixedModels {
+        /// This model for every role.
+        pub fn new(model: Arc<dyn LanguageModel>) -> Self {
+            Self { model: Some(model) }
+        }
+
+        /// No model at all.
+        pub fn none() -> Self {
+            Self { model: None }
+        }
+    }
+
+    impl Models for FixedModels {
+        fn model(&self, role: Role) -> Result<Arc<dyn LanguageModel>, InferenceError> {
+            self.model.clone().ok_or_else(|| InferenceError::NoModel {
+                role: role.to_string(),
+                command: "hearth models pull default".into(),
+            })
+        }
+
+        fn loaded(&self, _role: Role) -> Option<Arc<dyn LanguageModel>> {
+            self.model.clone().filter(|model| model.loaded().is_some())
+        }
+
+        fn status(&self) -> Vec<RoleStatus> {
+            let (id, state) = match &self.model {
+                Some(model) => (model.loaded().map(|info| info.id.clone()), "ready"),
+                None => (None, "missing"),
+            };
+            let id = id.unwrap_or_default();
+            vec![RoleStatus { id, role: Role::Chat, state, detail: None }]
+        }
+
+        fn stop(&self) {}
+    }
+}

@@ -1,0 +1,159 @@
+use std::{path::PathBuf, time::Instant};
+
+use base::CancelToken;
+use retrieval::{SearchMode, SearchQuery, SymbolHit};
+use serde::{Deserialize, Serialize};
+
+use crate::{AssistantError, AssistantSnapshot, wire::Range};
+
+/// Places that a search hands back when it is not told how many.
+const DEFAULT_LIMIT: usize = 10;
+
+/// What to look for, as a face sends it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchParams {
+    /// Words, a question, a name or a path.
+    pub query: String,
+    /// How many places at most.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Which kind of search.
+    #[serde(default)]
+    pub mode: Option<SearchMode>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, Serialize)]
+pub struct SearchAnswer {
+    /// The query.
+    pub query: String,
+    /// Which kind of search it was.
+    pub mode: SearchMode,
+    /// How long it took.
+    pub elapsed_ms: f64,
+    /// The places, best first.
+    pub results: Vec<SearchResult>,
+}
+
+/// One place.
+#[derive(Clone, Debug, Serialize)]
+pub struct SearchResult {
+    /// Relative to the workspace, with `/`.
+    pub path: String,
+    /// Where in the text as it is now.
+    pub range: Range,
+    /// The definition that the place belongs to.
+    pub symbol: Option<String>,
+    /// Its kind.
+    pub kind: Option<String>,
+    /// How well it fits; comparable within one answer only.
+    pub score: f32,
+    /// Which signals found it.
+    pub sources: Vec<&'static str>,
+    /// Its text.
+    pub text: String,
+}
+
+/// One definition.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SymbolEntry {
+    /// Its name.
+    pub name: String,
+    /// Its kind, such as `function`.
+    pub kind: String,
+    /// Relative to the workspace, with `/`.
+    pub path: String,
+    /// The whole definition.
+    pub range: Range,
+    /// What it is defined in.
+    pub container: Option<String>,
+}
+
+impl AssistantSnapshot {
+    /// Finds code.
+    pub fn search(
+        &self,
+        params: &SearchParams,
+        cancel: &CancelToken,
+    ) -> Result<SearchAnswer, AssistantError> {
+        let start = Instant::now();
+        let query = SearchQuery {
+            text: params.query.clone(),
+            limit: params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, 1000),
+            mode: params.mode.unwrap_or_default(),
+            near: self.open_paths(),
+            ..SearchQuery::default()
+        };
+        let index = self.index.current(cancel)?;
+        let searching = Instant::now();
+        let hits = retrieval::search(&index, &query, cancel);
+        cancel.check()?;
+        self.shared.timings.record("search", searching.elapsed());
+        let results = hits.into_iter().map(|hit| SearchResult {
+            range: Range::of_lines(&hit.lines, &hit.text, self.encoding),
+            path: hit.path,
+            symbol: hit.symbol,
+            kind: hit.kind,
+            score: hit.score,
+            sources: hit.sources,
+            text: hit.text,
+        });
+        Ok(SearchAnswer {
+            query: query.text,
+            mode: query.mode,
+            results: results.collect(),
+            elapsed_ms: start.elapsed().as_secs_f64() * 1000.0,
+        })
+    }
+
+    /// Definitions whose name fits `query`, best first.
+    pub fn workspace_symbols(
+        &self,
+        query: &str,
+        limit: usize,
+        cancel: &CancelToken,
+    ) -> Result<Vec<SymbolEntry>, AssistantError> {
+        let index = self.index.current(cancel)?;
+        Ok(retrieval::symbols(&index, query, limit).into_iter().map(symbol_entry).collect())
+    }
+
+    /// The definitions of these files, or of all, in order of place.
+    pub fn symbols(
+        &self,
+        files: &[PathBuf],
+        cancel: &CancelToken,
+    ) -> Result<Vec<SymbolEntry>, AssistantError> {
+        let index = self.index.current(cancel)?;
+        let mut paths = Vec::new();
+        for file in files {
+            paths.push(self.relative(file)?);
+        }
+        if files.is_empty() {
+            paths.extend(index.files().map(|rows| rows.file.path.to_string()));
+            paths.sort_unstable();
+        }
+        let symbols = paths.iter().flat_map(|path| retrieval::file_symbols(&index, path));
+        Ok(symbols.map(symbol_entry).collect())
+    }
+
+    /// Paths of the open documents, which searches prefer a little.
+    pub(crate) fn open_paths(&self) -> Vec<String> {
+        let workspace = self.files.workspace();
+        let open = self.files.open_documents();
+        open.filter_map(|document| workspace.relative(&document.path)).collect()
+    }
+}
+
+fn symbol_entry(hit: SymbolHit) -> SymbolEntry {
+    SymbolEntry {
+        range: Range {
+            start: text::Position::new(hit.lines.start, 0),
+            end: text::Position::new(hit.lines.end, 0),
+        },
+        name: hit.name,
+        kind: hit.kind,
+        path: hit.path,
+        container: hit.container,
+    }
+}

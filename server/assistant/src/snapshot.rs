@@ -1,0 +1,59 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+};
+
+use base::CancelToken;
+use indexer::IndexSnapshot;
+use text::PositionEncoding;
+use vfs::Snapshot;
+
+use crate::{AssistantError, index_service::IndexService, shared::Shared};
+
+/// The read side: everything that can be asked, over the documents as they were when it was taken.
+/// Cheap to clone; used from any thread.
+#[derive(Clone)]
+pub struct AssistantSnapshot {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) files: Snapshot,
+    pub(crate) index: Arc<IndexService>,
+    pub(crate) encoding: PositionEncoding,
+}
+
+impl AssistantSnapshot {
+    /// The canonical path of a file of the workspace; refused outside of it.
+    pub fn resolve(&self, path: &Path) -> Result<PathBuf, AssistantError> {
+        Ok(self.files.workspace().resolve(path)?)
+    }
+
+    /// The canonical path of a file by its name in results, which in a workspace of several folders
+    /// begins with that of the folder.
+    pub fn absolute(&self, relative: &str) -> Result<PathBuf, AssistantError> {
+        Ok(self.files.workspace().absolute(relative)?)
+    }
+
+    /// The version of an open document.
+    pub fn document_version(&self, path: &Path) -> Option<i32> {
+        self.files.open(path).map(|document| document.version)
+    }
+
+    /// Whether the person trusts the workspace.
+    pub fn is_trusted(&self) -> bool {
+        self.shared.trusted.load(Ordering::Acquire)
+    }
+
+    /// The path of a file of the workspace as it is shown.
+    pub(crate) fn relative(&self, path: &Path) -> Result<String, AssistantError> {
+        let path = self.resolve(path)?;
+        let outside = || vfs::WorkspaceError::Outside { path: path.clone() };
+        Ok(self.files.workspace().relative(&path).ok_or_else(outside)?)
+    }
+
+    /// The index with every change made before this snapshot.
+    pub(crate) fn current_index(
+        &self,
+        cancel: &CancelToken,
+    ) -> Result<IndexSnapshot, AssistantError> {
+        self.index.current(cancel)
+    }
+}
