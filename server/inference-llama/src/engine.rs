@@ -1,6 +1,6 @@
 use std::{
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -32,6 +32,8 @@ const DEFAULT_CONTEXT: usize = 4096;
 pub struct LlamaOptions {
     /// The GGUF file. Its header should have been checked before: llama.cpp trusts it.
     pub model: PathBuf,
+    /// What the model is called in answers; the file's name where nobody says otherwise.
+    pub id: Option<String>,
     /// Tokens of a context; 4096 or what the model was trained with if that is less.
     pub context: Option<usize>,
     /// Threads that compute; as many as there are processors, less one from four on.
@@ -41,7 +43,7 @@ pub struct LlamaOptions {
 impl LlamaOptions {
     /// A file with the usual options.
     pub fn new(model: impl Into<PathBuf>) -> Self {
-        Self { model: model.into(), context: None, threads: None }
+        Self { model: model.into(), id: None, context: None, threads: None }
     }
 
     fn threads(&self) -> usize {
@@ -73,7 +75,7 @@ impl LlamaEngine {
         let trained = tokenizer.model().n_ctx_train() as usize;
         let trained = if trained == 0 { DEFAULT_CONTEXT } else { trained };
         let context = options.context.unwrap_or(DEFAULT_CONTEXT).min(trained).max(1);
-        let info = Arc::new(describe(&options.model, &tokenizer, context)?);
+        let info = Arc::new(describe(options, &tokenizer, context)?);
         let (queue, jobs) = unbounded();
         let (ready, started) = bounded(1);
         let slots = SlotOptions { context, threads: options.threads() };
@@ -190,15 +192,16 @@ fn ended() -> InferenceError {
 }
 
 fn describe(
-    path: &Path,
+    options: &LlamaOptions,
     tokenizer: &Tokenizer,
     context: usize,
 ) -> Result<ModelInfo, InferenceError> {
     let model = tokenizer.model();
     let vocab = tokenizer.vocab();
     let template = model.chat_template(None).ok();
+    let file_name = || options.model.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(ModelInfo {
-        id: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        id: options.id.clone().unwrap_or_else(file_name),
         architecture: model.meta_val_str("general.architecture").unwrap_or_default(),
         name: model.meta_val_str("general.name").ok(),
         context,

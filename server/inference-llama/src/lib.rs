@@ -27,3 +27,6 @@ pub use maintenance::{Quantization, perplexity, quantize};
 pub use tokenize::Vocabulary;
 
 pub use backend::system_info;
+
+/// The engine and the crate it comes through, for the records of files that it wrote.
+pub const ENGINE_VERSION: &str = "llama.cpp 0.6.0 (llama-cpp-2 0.1.160)";

@@ -12,7 +12,7 @@ use crate::{LlamaOptions, Quantization, Vocabulary, perplexity, quantize};
 /// What a worker process is asked to do.
 #[derive(Debug)]
 pub enum Task {
-    /// Serve the model to the parent: `--model PATH [--context N] [--threads N]`.
+    /// Serve the model to the parent: `--model PATH [--id NAME] [--context N] [--threads N]`.
     Serve(LlamaOptions),
     /// Do one thing and end.
     Once(Once),
@@ -39,6 +39,7 @@ impl Task {
             let mut value = || arguments.next().ok_or_else(|| format!("{name} needs a value"));
             match name.as_str() {
                 "--model" => options.model = value()?.into(),
+                "--id" => options.id = Some(value()?.to_string_lossy().into_owned()),
                 "--context" => options.context = Some(number(&name, &value()?)?),
                 "--threads" => options.threads = Some(number(&name, &value()?)?),
                 "--quantize" => {
