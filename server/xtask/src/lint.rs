@@ -19,5 +19,5 @@ pub fn lint() -> Result<()> {
     let folder = root().join("extension");
     extension::install_packages(&folder)?;
     step("biome", || extension::npm_run(&folder, "lint"))?;
-    step("tsc", || extension::npm_run(&folder, "typecheck"))
+    step("tsc", || extension::npm_run(&folder, "check"))
 }

@@ -46,7 +46,8 @@ fn open(folder: &std::path::Path) -> Result<()> {
         Command::new("node")
             .arg(workbench.join("serve.mjs"))
             .arg(folder)
-            .env("HEARTH_SERVER", daemon())
+            .arg("--server")
+            .arg(daemon())
             .env("HEARTH_WORKBENCH", workbench_folder()),
     )
 }

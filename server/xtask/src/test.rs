@@ -1,10 +1,14 @@
-use std::process::Command;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
     build, extension,
-    process::{cargo, daemon, root, say, step, target, tee},
+    process::{cargo, daemon, root, run, say, step, target, tee},
     run::workbench_folder,
     setup,
 };
@@ -37,6 +41,12 @@ pub fn test(args: &[String]) -> Result<()> {
     step("extension", extension::build_extension)?;
     let workbench = root().join("tests/workbench");
     extension::install_packages(&workbench)?;
+    step("workbench", || {
+        run(Command::new("node")
+            .arg("install.mjs")
+            .current_dir(&workbench)
+            .env("HEARTH_WORKBENCH", workbench_folder()))
+    })?;
 
     let mut total = Count::default();
     let mut broken = Vec::new();
@@ -71,8 +81,9 @@ pub fn test(args: &[String]) -> Result<()> {
     )?;
     suite(
         "workbench tests",
-        Command::new("npm")
-            .args(["run", "--silent", "test"])
+        Command::new("node")
+            .args(["--test", "--test-concurrency=1"])
+            .args(test_files(&workbench)?)
             .current_dir(&workbench)
             .env("NO_COLOR", "1")
             .env("HEARTH_SERVER", daemon())
@@ -86,6 +97,15 @@ pub fn test(args: &[String]) -> Result<()> {
         bail!("{} did not pass", broken.join(", "));
     }
     Ok(())
+}
+
+/// The test files of a folder, in order of their names.
+fn test_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.to_string_lossy().ends_with(".test.mjs"));
+    files.sort();
+    Ok(files)
 }
 
 /// Sums the closing lines of cargo's test runner, one for each test binary.
