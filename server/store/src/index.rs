@@ -203,10 +203,18 @@ impl IndexStore {
         })
     }
 
-    /// Records that the lexical index has committed everything under `stamp`: nothing is pending.
-    pub fn lexical_committed(&mut self, stamp: u64) -> Result<(), StoreError> {
+    /// Records that the lexical index has committed everything under `stamp`, but for the files
+    /// that are `still_pending`.
+    pub fn lexical_committed(
+        &mut self,
+        stamp: u64,
+        still_pending: &[i64],
+    ) -> Result<(), StoreError> {
         self.transaction(|transaction| {
             transaction.execute("DELETE FROM lexical_pending", [])?;
+            for id in still_pending {
+                mark_pending(transaction, *id)?;
+            }
             put_meta(transaction, "lexical_stamp", stamp)
         })
     }

@@ -77,7 +77,9 @@ fn removed_files_stay_pending_until_the_lexical_index_has_committed() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = IndexStore::open(folder.path()).unwrap();
     let id = put(&mut store, vec![rows("a.rs", &["one"])]).put[0].file.id;
-    store.lexical_committed(4).unwrap();
+    store.lexical_committed(3, &[id]).unwrap();
+    assert_eq!(store.pending().unwrap(), [id]);
+    store.lexical_committed(4, &[]).unwrap();
     assert_eq!((store.pending().unwrap(), store.meta("lexical_stamp").unwrap()), (vec![], Some(4)));
     store.write(&mut IndexBatch { remove: vec![id], ..IndexBatch::default() }).unwrap();
     assert_eq!(store.pending().unwrap(), [id]);
