@@ -6,35 +6,12 @@
 (preproc_function_def
   name: (identifier) @name) @definition.macro
 
-; The declarator of a function lies under one for each star of its result.
+; In a declarator the name lies under stars, brackets and parameters.
 (function_definition
-  declarator: [
-    (function_declarator
-      declarator: (identifier) @name)
-    (pointer_declarator
-      declarator: (function_declarator
-        declarator: (identifier) @name))
-    (pointer_declarator
-      declarator: (pointer_declarator
-        declarator: (function_declarator
-          declarator: (identifier) @name)))
-  ]) @definition.function
+  declarator: (_) @declarator) @definition.function
 
 (function_definition
   body: (_) @local)
-
-(declaration
-  declarator: [
-    (function_declarator
-      declarator: (identifier) @name)
-    (pointer_declarator
-      declarator: (function_declarator
-        declarator: (identifier) @name))
-    (pointer_declarator
-      declarator: (pointer_declarator
-        declarator: (function_declarator
-          declarator: (identifier) @name)))
-  ]) @definition.function
 
 ; A structure is what its typedef calls it when it has no name of its own.
 (type_definition
@@ -71,63 +48,11 @@
   name: (identifier) @name) @definition.variant
 
 (type_definition
-  declarator: [
-    (type_identifier) @name
-    (pointer_declarator
-      declarator: (type_identifier) @name)
-    (array_declarator
-      declarator: (type_identifier) @name)
-    (function_declarator
-      declarator: (parenthesized_declarator
-        (pointer_declarator
-          declarator: (type_identifier) @name)))
-    (function_declarator
-      declarator: (type_identifier) @name)
-  ] @definition.type) @statement
+  declarator: (_) @declarator @definition.type) @statement
 
 (field_declaration
-  declarator: [
-    (field_identifier) @name
-    (pointer_declarator
-      declarator: (field_identifier) @name)
-    (pointer_declarator
-      declarator: (pointer_declarator
-        declarator: (field_identifier) @name))
-    (array_declarator
-      declarator: (field_identifier) @name)
-    (array_declarator
-      declarator: (array_declarator
-        declarator: (field_identifier) @name))
-    (pointer_declarator
-      declarator: (array_declarator
-        declarator: (field_identifier) @name))
-    (function_declarator
-      declarator: (parenthesized_declarator
-        (pointer_declarator
-          declarator: (field_identifier) @name)))
-  ] @definition.field) @statement
+  declarator: (_) @declarator @definition.field) @statement
 
+; A function where the declarator is one.
 (declaration
-  declarator: [
-    (identifier) @name
-    (pointer_declarator
-      declarator: (identifier) @name)
-    (array_declarator
-      declarator: (identifier) @name)
-    (init_declarator
-      declarator: (identifier) @name)
-    (init_declarator
-      declarator: (pointer_declarator
-        declarator: (identifier) @name))
-    (init_declarator
-      declarator: (array_declarator
-        declarator: (identifier) @name))
-    (init_declarator
-      declarator: (pointer_declarator
-        declarator: (array_declarator
-          declarator: (identifier) @name)))
-    (init_declarator
-      declarator: (array_declarator
-        declarator: (array_declarator
-          declarator: (identifier) @name)))
-  ] @definition.variable) @statement
+  declarator: (_) @declarator @definition.variable) @statement

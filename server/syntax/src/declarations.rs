@@ -2,7 +2,7 @@ use streaming_iterator::StreamingIterator;
 use text::TextRange;
 use tree_sitter::{Node, Query, QueryCursor, QueryError, Tree};
 
-use crate::SymbolKind;
+use crate::{SymbolKind, declarator};
 
 /// How many matches of a query may be in progress at once. Beyond it the earliest are given up,
 /// which bounds memory on hostile input; real code stays far below.
@@ -15,6 +15,7 @@ const MATCH_LIMIT: u32 = 4096;
 /// - `@definition.<kind>`: the whole definition, with `@name` (or `@qualified`, whose last part is
 ///   the name and whose rest is the container). Where several patterns name one node, the first in
 ///   the file wins.
+/// - `@declarator`: instead of a name, a declarator of the C family, in which the name lies.
 /// - `@statement`: the range of the definition, where that is more than what it contains.
 /// - `@container`: the name of the container, where nesting does not tell it.
 /// - `@scope`: a container that is no definition itself, with its `@name`.
@@ -35,6 +36,7 @@ enum Role {
     Definition(SymbolKind),
     Name,
     Qualified,
+    Declarator,
     Statement,
     Container,
     Scope,
@@ -51,7 +53,7 @@ pub(crate) struct Declared<'tree> {
     pub(crate) node: Node<'tree>,
     /// `None` for a scope that is no definition.
     pub(crate) kind: Option<SymbolKind>,
-    pub(crate) name: Node<'tree>,
+    pub(crate) name: TextRange,
     /// Whether `name` holds the container too.
     pub(crate) qualified: bool,
     /// The statement that it is declared by, where other names are too.
@@ -93,14 +95,19 @@ impl Declarations {
         while let Some(item) = matches.next() {
             let mut whole = None;
             let (mut name, mut qualified) = (None, false);
-            let (mut statement, mut container) = (None, None);
+            let (mut statement, mut container, mut is_function) = (None, None, false);
             for capture in item.captures() {
                 let range = || TextRange::from(capture.node.byte_range());
                 match self.roles[capture.index as usize] {
                     Role::Definition(kind) => whole = Some((capture.node, Some(kind))),
                     Role::Scope => whole = Some((capture.node, None)),
-                    Role::Name => name = Some(capture.node),
-                    Role::Qualified => (name, qualified) = (Some(capture.node), true),
+                    Role::Name => name = Some(range()),
+                    Role::Qualified => (name, qualified) = (Some(range()), true),
+                    Role::Declarator => {
+                        let Some(declared) = declarator::name(capture.node) else { continue };
+                        (name, qualified) = (Some(declared.range), declared.qualified);
+                        is_function = declared.is_function;
+                    }
                     Role::Statement => statement = Some(capture.node),
                     Role::Container => container = Some(capture.node),
                     Role::Local => found.locals.push(range()),
@@ -111,6 +118,12 @@ impl Declarations {
                 }
             }
             if let (Some((node, kind)), Some(name)) = (whole, name) {
+                let kind = match kind {
+                    Some(SymbolKind::Variable | SymbolKind::Field) if is_function => {
+                        Some(SymbolKind::Function)
+                    }
+                    kind => kind,
+                };
                 let pattern = item.pattern_index;
                 found.declared.push(Declared {
                     node,
@@ -132,6 +145,7 @@ impl Role {
         match capture {
             "name" => Self::Name,
             "qualified" => Self::Qualified,
+            "declarator" => Self::Declarator,
             "statement" => Self::Statement,
             "container" => Self::Container,
             "scope" => Self::Scope,

@@ -12,6 +12,7 @@
 
 mod chunks;
 mod declarations;
+mod declarator;
 mod errors;
 mod language;
 mod outline;

@@ -141,7 +141,7 @@ impl Nesting<'_> {
     ) -> (&str, Option<String>) {
         let outer = outer.and_then(|scope| scope.path.as_deref());
         let separator = self.language.separator();
-        let written = TextRange::from(item.name.byte_range()).slice(self.text).unwrap_or_default();
+        let written = item.name.slice(self.text).unwrap_or_default();
         let (own, name) = if item.qualified {
             signature::split_qualified(written, separator)
         } else {
@@ -164,14 +164,13 @@ impl Nesting<'_> {
         name: &str,
         container: Option<String>,
     ) -> Symbol {
-        let written = TextRange::from(item.name.byte_range());
-        let at = written.slice(self.text).and_then(|written| written.rfind(name)).unwrap_or(0);
-        let name_range = TextRange::new(written.start + at, written.start + at + name.len());
+        let at = item.name.slice(self.text).and_then(|written| written.rfind(name)).unwrap_or(0);
+        let start = item.name.start + at;
         Symbol {
             name: name.to_owned(),
             kind,
             range,
-            name_range,
+            name_range: TextRange::new(start, start + name.len()),
             container,
             signature: signature::of(self.text, kind, item.node, range),
             doc: signature::doc(self.language, self.text, item.node, range, self.leads),
@@ -185,8 +184,8 @@ fn in_order<'tree>(
     mut declared: Vec<Declared<'tree>>,
     locals: Vec<TextRange>,
 ) -> Vec<(TextRange, Option<Declared<'tree>>)> {
-    declared.sort_by_key(|item| (item.name.start_byte(), item.kind.is_none(), item.pattern));
-    declared.dedup_by_key(|item| (item.name.start_byte(), item.kind.is_none()));
+    declared.sort_by_key(|item| (item.name.start, item.kind.is_none(), item.pattern));
+    declared.dedup_by_key(|item| (item.name.start, item.kind.is_none()));
     let mut regions: Vec<_> = declared
         .into_iter()
         .map(|item| (TextRange::from(item.node.byte_range()), Some(item)))
@@ -208,8 +207,13 @@ fn effective_kind(
     let hidden =
         around.is_some_and(|scope| scope.local || scope.kind.is_some_and(SymbolKind::is_callable));
     match kind {
-        SymbolKind::Function if in_type || item.container.is_some() => Some(SymbolKind::Method),
+        SymbolKind::Function if in_type || item.qualified || item.container.is_some() => {
+            Some(SymbolKind::Method)
+        }
         SymbolKind::Variable | SymbolKind::Constant if hidden => None,
+        // In a function, what looks like a declaration of another mostly is a variable of C++ with
+        // the arguments of its constructor.
+        SymbolKind::Function if hidden && signature::body(item.node).is_none() => None,
         SymbolKind::Variable if in_type => Some(SymbolKind::Field),
         _ => Some(kind),
     }

@@ -58,7 +58,11 @@ fn compare(source: &Path, kind: &str, listing: &str) -> Option<String> {
     }
     let wanted = fs::read_to_string(&expected).unwrap_or_default();
     (wanted != listing).then(|| {
-        let difference = text::unified_diff(&source.file_name().unwrap_or_default().to_string_lossy(), &wanted, listing);
+        let difference = text::unified_diff(
+            &source.file_name().unwrap_or_default().to_string_lossy(),
+            &wanted,
+            listing,
+        );
         format!("{difference}\n(UPDATE_EXPECTED=1 writes the listing anew)")
     })
 }
