@@ -1,0 +1,247 @@
+//! The search for the likeliest way to the end of the line.
+
+use crate::{
+    Part, Prediction, Query,
+    live::{Live, blanks},
+    mixture::{Candidate, Evidence, mix},
+    vocabulary::{
+        Code, Id, LocalVocabulary, Vocabulary, code, id, is_line_break, is_text, leads_deeper,
+        spaces,
+    },
+};
+
+/// Ways that are followed at the same time. With 1 the score falls by 1 to 5 percent of itself, with 12 it
+/// does not rise.
+const WIDTH: usize = 4;
+/// Longest completion, in tokens.
+const MAX_TOKENS: usize = 32;
+/// Next tokens that are followed from each way.
+const BRANCHES: usize = 12;
+/// Places in other files that are considered at each token and in each segment. More blur the picture: 32
+/// scores as high as 128 and 400.
+const PLACES: usize = 32;
+/// Places that are looked at for one that continues a word that has been begun.
+const TRIES: usize = 1024;
+
+/// What remains of the probability of a line end that does not open a block, when the next line is indented
+/// deeper.
+const NO_BLOCK: f32 = 0.05;
+/// What remains of the probability of a definition or an import that the document already has.
+const REPEATED: f32 = 0.2;
+/// First words of lines that stand once in a file.
+const ONCE: [&str; 14] = [
+    "def",
+    "class",
+    "fn",
+    "struct",
+    "enum",
+    "trait",
+    "import",
+    "from",
+    "use",
+    "mod",
+    "type",
+    "function",
+    "interface",
+    "func",
+];
+/// Words before the first word.
+const MODIFIERS: [&str; 8] =
+    ["pub", "async", "export", "default", "static", "public", "private", "abstract"];
+
+/// A way so far.
+#[derive(Clone)]
+struct Path {
+    codes: Vec<Code>,
+    probability: f32,
+    order: usize,
+}
+
+struct Search<'s, 't> {
+    parts: &'s [Part],
+    /// The number of the document's own file in each part.
+    own: Vec<Option<usize>>,
+    vocabulary: &'s LocalVocabulary<'s, 't>,
+    live: &'s Live<'t>,
+    words: Vec<(Code, f32)>,
+}
+
+pub(crate) fn complete(
+    parts: &[Part],
+    vocabulary: &Vocabulary,
+    query: &Query<'_>,
+) -> Vec<Prediction> {
+    let mut vocabulary = LocalVocabulary::new(vocabulary);
+    let live = Live::new(query, &mut vocabulary);
+    let search = Search {
+        parts,
+        own: parts.iter().map(|part| part.segment.file(query.path)).collect(),
+        vocabulary: &vocabulary,
+        words: live.words(),
+        live: &live,
+    };
+    let context = live.context();
+    let partial = live.partial.map(|(text, _)| text);
+    let mut found = search.run(&context, partial, query.alternatives);
+    if let (true, Some((_, code))) = (found.is_empty(), live.partial) {
+        // No known word begins so: it is a whole word that is new.
+        let context = [context, vec![id(code)]].concat();
+        found = search.run(&context, None, query.alternatives);
+    }
+    found
+}
+
+impl Search<'_, '_> {
+    fn run(&self, context: &[Id], partial: Option<&str>, wanted: usize) -> Vec<Prediction> {
+        let mut context = context.to_vec();
+        let length = context.len();
+        let mut paths = vec![Path { codes: Vec::new(), probability: 1.0, order: 0 }];
+        let mut ends: Vec<Prediction> = Vec::new();
+        for step in 0..MAX_TOKENS {
+            let mut longer: Vec<Path> = Vec::new();
+            for path in &paths {
+                context.truncate(length);
+                context.extend(path.codes.iter().map(|code| id(*code)));
+                let mut candidates = self.next(&context, if step == 0 { partial } else { None });
+                if step == 0 {
+                    candidates = self.at_cursor(candidates, partial.is_some());
+                }
+                let end: f32 = candidates.iter().map(|it| self.line_end(it)).sum();
+                if let Some(prediction) = self.end(&context, path, end, partial) {
+                    ends.push(prediction);
+                }
+                let going = candidates.iter().filter(|it| is_text(id(it.code))).take(BRANCHES);
+                longer.extend(going.map(|candidate| Path {
+                    codes: [path.codes.as_slice(), &[candidate.code]].concat(),
+                    probability: path.probability * candidate.probability,
+                    order: if step == 0 { candidate.order } else { path.order },
+                }));
+            }
+            ends.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+            ends.truncate(wanted);
+            let worst = ends.get(wanted.saturating_sub(1)).map_or(0.0, |end| end.probability);
+            longer.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+            longer.truncate(WIDTH.max(wanted));
+            longer.retain(|path| path.probability > worst);
+            if longer.is_empty() {
+                break;
+            }
+            paths = longer;
+        }
+        ends
+    }
+
+    /// What may follow `context`, likeliest first; only what begins with `partial`.
+    fn next(&self, context: &[Id], partial: Option<&str>) -> Vec<Candidate> {
+        let mut evidence = Vec::new();
+        self.live.matches(context, &mut evidence);
+        let continues = |code: Code| {
+            partial.is_none_or(|partial| self.vocabulary.text(id(code)).starts_with(partial))
+        };
+        let tries = if partial.is_some() { TRIES } else { 2 * PLACES };
+        for (part, own) in self.parts.iter().zip(&self.own) {
+            let wanted = |file: usize, code: Code| {
+                Some(file) != *own
+                    && !part.dead.get(file).copied().unwrap_or_default()
+                    && continues(code)
+            };
+            part.segment.nearest(context, PLACES, tries, wanted, &mut |it| {
+                evidence.push(Evidence { code: it.code, order: it.order, weight: 1.0 });
+            });
+        }
+        let mut candidates = mix(&self.words, &evidence);
+        if partial.is_some() {
+            candidates.retain(|candidate| continues(candidate.code));
+            normalise(&mut candidates);
+        }
+        candidates
+            .sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.code.cmp(&b.code)));
+        candidates
+    }
+
+    /// The candidates for the first token, by what stands before the cursor: blanks that are typed already
+    /// are not written again, and a blank before the cursor means that the next token has one.
+    fn at_cursor(&self, candidates: Vec<Candidate>, partial: bool) -> Vec<Candidate> {
+        let typed = self.live.after_blank && !self.live.line_start;
+        if !partial && !typed && !self.live.line_start {
+            return candidates;
+        }
+        let mut kept: Vec<Candidate> = Vec::new();
+        for candidate in candidates {
+            if typed && !partial && spaces(candidate.code) == 0 && is_text(id(candidate.code)) {
+                continue;
+            }
+            let bare = code(id(candidate.code), 0);
+            match kept.iter_mut().find(|it| it.code == bare) {
+                Some(same) => {
+                    same.probability += candidate.probability;
+                    same.order = same.order.max(candidate.order);
+                }
+                None => kept.push(Candidate { code: bare, ..candidate }),
+            }
+        }
+        normalise(&mut kept);
+        kept.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.code.cmp(&b.code)));
+        kept
+    }
+
+    /// The share of a candidate that ends the line here.
+    fn line_end(&self, candidate: &Candidate) -> f32 {
+        let token = id(candidate.code);
+        if !is_line_break(token) {
+            0.0
+        } else if self.live.next_is_deeper && !leads_deeper(token) {
+            candidate.probability * NO_BLOCK
+        } else {
+            candidate.probability
+        }
+    }
+
+    /// The prediction that the line ends after `path`, if it leads up to the text after the cursor.
+    fn end(
+        &self,
+        context: &[Id],
+        path: &Path,
+        end: f32,
+        partial: Option<&str>,
+    ) -> Option<Prediction> {
+        let rest = &self.live.rest;
+        let kept = path.codes.len().checked_sub(rest.len())?;
+        let (codes, tail) = path.codes.split_at(kept);
+        if codes.is_empty()
+            || end <= 0.0
+            || !tail.iter().map(|code| id(*code)).eq(rest.iter().copied())
+        {
+            return None;
+        }
+        let mut text = String::new();
+        for code in codes {
+            text.push_str(blanks(spaces(*code)));
+            text.push_str(self.vocabulary.text(id(*code)));
+        }
+        let text = text.strip_prefix(partial.unwrap_or_default())?;
+        if text.is_empty() {
+            return None;
+        }
+        let repeated = if self.repeats_definition(context) { REPEATED } else { 1.0 };
+        let probability = path.probability * end * repeated;
+        Some(Prediction { text: text.to_owned(), probability, order: path.order })
+    }
+
+    /// Whether the last line of `context` defines or imports what another line of the document does. Lines
+    /// that stand twice already, such as a method of several types, may stand once more.
+    fn repeats_definition(&self, context: &[Id]) -> bool {
+        let line = context.rsplit(|id| is_line_break(*id)).next().unwrap_or_default();
+        let text = |id: &Id| self.vocabulary.text(*id);
+        let first = line.iter().map(text).find(|word| !MODIFIERS.contains(word));
+        first.is_some_and(|word| ONCE.contains(&word))
+            && self.live.count_line(line, is_line_break) == 1
+    }
+}
+
+fn normalise(candidates: &mut [Candidate]) {
+    let total: f32 = candidates.iter().map(|it| it.probability).sum();
+    if total > 0.0 {
+        candidates.iter_mut().for_each(|it| it.probability /= total);
+    }
+}

@@ -1,0 +1,124 @@
+//! Turns places that agree with a context into probabilities of the next token.
+
+use std::collections::HashMap;
+
+use crate::{segment::MAX_ORDER, vocabulary::Code};
+
+/// One place: the token there, how many tokens before it agree, and what the place counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Evidence {
+    pub code: Code,
+    pub order: usize,
+    pub weight: f32,
+}
+
+/// What is expected next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub code: Code,
+    pub probability: f32,
+    /// Longest agreement among the places it comes from; 0 for none.
+    pub order: usize,
+}
+
+/// How strongly an order leans on the next shorter one: so many counts, and so many for each different
+/// token seen (Witten and Bell's observation that variety tells how likely something new is).
+const LEAN: f32 = 0.3;
+const LEAN_PER_TYPE: f32 = 0.5;
+
+/// Share of a token without any weight in the fallback.
+const FLOOR: f32 = 1e-3;
+
+/// Mixes the evidence of all orders, each order smoothed by the shorter ones and in the end by the
+/// shares of `words`. The sum is at most 1.
+pub(crate) fn mix(words: &[(Code, f32)], evidence: &[Evidence]) -> Vec<Candidate> {
+    let mut indices: HashMap<Code, usize> = HashMap::with_capacity(words.len() + evidence.len());
+    let mut candidates: Vec<Candidate> = Vec::with_capacity(words.len() + evidence.len());
+    for (code, probability) in words {
+        indices.insert(*code, candidates.len());
+        candidates.push(Candidate { code: *code, probability: *probability, order: 0 });
+    }
+    // Evidence by order, longest first, each with its candidate's index.
+    let mut sorted: Vec<(usize, usize, f32)> = Vec::with_capacity(evidence.len());
+    for Evidence { code, order, weight } in evidence {
+        let index = *indices.entry(*code).or_insert_with(|| {
+            candidates.push(Candidate { code: *code, probability: FLOOR, order: 0 });
+            candidates.len() - 1
+        });
+        if let Some(candidate) = candidates.get_mut(index) {
+            candidate.order = candidate.order.max(*order);
+        }
+        sorted.push((*order, index, *weight));
+    }
+    sorted.sort_unstable_by_key(|(order, ..)| *order);
+    // From the shortest order to the longest: an order's counts are those of all places that agree at
+    // least so far.
+    let mut counts = vec![0.0_f32; candidates.len()];
+    let mut places = vec![0_u32; candidates.len()];
+    let (mut total, mut types) = (0.0_f32, 0_usize);
+    for (_, index, weight) in &sorted {
+        if let (Some(count), Some(places)) = (counts.get_mut(*index), places.get_mut(*index)) {
+            types += usize::from(*places == 0);
+            *places += 1;
+            *count += weight;
+            total += weight;
+        }
+    }
+    let mut shorter = sorted.as_slice();
+    for order in 1..=MAX_ORDER {
+        if shorter.is_empty() || types == 0 {
+            break;
+        }
+        let lean = LEAN + LEAN_PER_TYPE * types as f32;
+        for (candidate, count) in candidates.iter_mut().zip(&counts) {
+            candidate.probability = (count + lean * candidate.probability) / (total + lean);
+        }
+        let (gone, rest) = shorter.split_at(shorter.partition_point(|(it, ..)| *it <= order));
+        for (_, index, weight) in gone {
+            if let (Some(count), Some(places)) = (counts.get_mut(*index), places.get_mut(*index)) {
+                *places -= 1;
+                total -= weight;
+                // Exactly nothing when the last one goes, in spite of rounding.
+                *count = if *places == 0 { 0.0 } else { *count - weight };
+                types -= usize::from(*places == 0);
+            }
+        }
+        shorter = rest;
+    }
+    candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probability(words: &[(Code, f32)], evidence: &[(Code, usize, f32)], of: Code) -> f32 {
+        let evidence: Vec<Evidence> = evidence
+            .iter()
+            .map(|(code, order, weight)| Evidence { code: *code, order: *order, weight: *weight })
+            .collect();
+        let candidates = mix(words, &evidence);
+        let sum: f32 = candidates.iter().map(|it| it.probability).sum();
+        assert!(sum <= 1.01, "{sum}");
+        candidates.iter().find(|it| it.code == of).map_or(0.0, |it| it.probability)
+    }
+
+    #[test]
+    fn longer_agreement_outweighs_more_of_shorter() {
+        let evidence = [(1, 5, 1.0), (2, 1, 1.0), (2, 1, 1.0), (2, 1, 1.0)];
+        assert!(probability(&[], &evidence, 1) > 0.5);
+        assert!(probability(&[], &evidence, 2) < 0.3);
+    }
+
+    #[test]
+    fn of_equal_agreement_the_heavier_wins() {
+        let evidence = [(1, 2, 4.0), (2, 2, 1.0), (2, 2, 1.0)];
+        assert!(probability(&[], &evidence, 1) > probability(&[], &evidence, 2));
+    }
+
+    #[test]
+    fn without_evidence_the_words_remain() {
+        assert!((probability(&[(1, 0.5)], &[], 1) - 0.5).abs() < 1e-6);
+        assert!(probability(&[(1, 0.5)], &[(2, 3, 4.0)], 1) < 0.1);
+    }
+}

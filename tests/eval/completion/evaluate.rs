@@ -1,0 +1,321 @@
+//! How often ghost text is right: masks the ends of lines of foreign code and compares what
+//! `completion` proposes there with what stood there.
+//!
+//! A line is drawn at random from all lines of three tokens or more and cut before a random token of its
+//! first half. The open text is the file without the cut tail; the stored text of the file does not
+//! count, as in an editor. `exact` is the share of lines whose first suggestion equals the tail.
+//!
+//! `cargo run --release -p completion --example evaluate [-- [--lines N] [--seed N] [--show] [NAME EXTENSION FOLDER]]`
+//! prints the scores as JSON. Without a folder the two corpora of the committed scores are used.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Instant as Clock,
+};
+
+use anyhow::{Context as _, Result, bail};
+use base::CancelToken;
+use completion::{
+    CompletionCache, CompletionContext, CompletionOptions, CompletionParams, complete,
+};
+use instant::Instant;
+use serde_json::{Value, json};
+use syntax::{Language, ParseLimits, is_in_comment_or_string, parse};
+
+/// From this confidence on a suggestion counts as confident.
+const CONFIDENT: f32 = 0.3;
+/// Tokens that a line must have.
+const LEAST_TOKENS: usize = 3;
+
+fn main() -> Result<()> {
+    let mut lines = 300;
+    let mut seed = 1;
+    let mut show = false;
+    let mut corpus = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--lines" => lines = arguments.next().context("--lines wants a number")?.parse()?,
+            "--seed" => seed = arguments.next().context("--seed wants a number")?.parse()?,
+            "--show" => show = true,
+            _ => corpus.push(argument),
+        }
+    }
+    let corpora = match corpus.as_slice() {
+        [] => default_corpora()?,
+        [name, extension, folder] => {
+            vec![Corpus { name: name.clone(), extension: extension.clone(), folder: folder.into() }]
+        }
+        _ => bail!("a corpus is a name, an extension and a folder"),
+    };
+    let scores = corpora
+        .iter()
+        .map(|corpus| corpus.evaluate(lines, seed, show))
+        .collect::<Result<Vec<_>>>()?;
+    let report = json!({ "machine": machine(), "lines": lines, "seed": seed, "corpora": scores });
+    #[expect(clippy::print_stdout, reason = "the scores are the program's result")]
+    {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    Ok(())
+}
+
+struct Corpus {
+    name: String,
+    extension: String,
+    folder: PathBuf,
+}
+
+/// The standard library of the Python on this machine, and tantivy from cargo's source cache.
+fn default_corpora() -> Result<Vec<Corpus>> {
+    let script = "import os, platform; print(platform.python_version()); print(os.path.dirname(os.__file__))";
+    let python = Command::new("python3").args(["-c", script]).output().context("python3")?;
+    let python = String::from_utf8(python.stdout)?;
+    let mut python = python.lines();
+    let version = python.next().context("python3 told no version")?;
+    let library = python.next().context("python3 told no folder")?;
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let sources = home.context("no folder of cargo's")?.join("registry/src");
+    let tantivy = fs::read_dir(&sources)
+        .with_context(|| sources.display().to_string())?
+        .filter_map(|registry| Some(registry.ok()?.path().join("tantivy-0.27.0")))
+        .find(|folder| folder.is_dir())
+        .context("tantivy 0.27.0 is not in cargo's source cache; `cargo fetch` brings it")?;
+    Ok(vec![
+        Corpus {
+            name: format!("Python {version} standard library"),
+            extension: "py".into(),
+            folder: library.into(),
+        },
+        Corpus { name: "tantivy 0.27.0".into(), extension: "rs".into(), folder: tantivy },
+    ])
+}
+
+/// What was tried at one place and what came.
+struct Trial {
+    exact: bool,
+    answered: bool,
+    similarity: f32,
+    confidence: f32,
+    ms: f64,
+    code: bool,
+}
+
+impl Corpus {
+    fn evaluate(&self, lines: usize, seed: u64, show: bool) -> Result<Value> {
+        let mut files = Vec::new();
+        read(&self.folder, &self.folder, &self.extension, &mut files)?;
+        let instant = Instant::new();
+        let clock = Clock::now();
+        instant.update_files(&files);
+        let build_ms = clock.elapsed().as_secs_f64() * 1000.0;
+        let mut random = Random(seed);
+        let places = places(&files);
+        let mut trials = Vec::new();
+        while trials.len() < lines {
+            let (file, line) = *places.get(random.below(places.len())).context("no lines")?;
+            let (path, text) = files.get(file).context("a file")?;
+            trials.extend(trial(&instant, path, text, line, &mut random, show));
+        }
+        let size = instant.size();
+        let source: usize = files.iter().map(|(_, text)| text.lines().count()).sum();
+        let code: Vec<&Trial> = trials.iter().filter(|trial| trial.code).collect();
+        Ok(json!({
+            "corpus": self.name,
+            "files": size.files,
+            "source_lines": source,
+            "build_ms": build_ms.round(),
+            "memory_mb": rounded(size.bytes as f64 / 1e6),
+            "all": scores(&trials.iter().collect::<Vec<_>>()),
+            "code": scores(&code),
+        }))
+    }
+}
+
+/// Where each line of enough tokens begins and ends: the number of the file and the line's offset.
+fn places(files: &[(String, Arc<str>)]) -> Vec<(usize, usize)> {
+    let mut places = Vec::new();
+    for (file, (_, text)) in files.iter().enumerate() {
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            if tokens(line).len() >= LEAST_TOKENS {
+                places.push((file, start));
+            }
+            start += line.len();
+        }
+    }
+    places
+}
+
+fn trial(
+    instant: &Instant,
+    path: &str,
+    text: &str,
+    start: usize,
+    random: &mut Random,
+    show: bool,
+) -> Option<Trial> {
+    let line = text.get(start..)?.lines().next()?;
+    let starts = tokens(line);
+    let cut = *starts.get(1 + random.below((starts.len() / 2).max(1)))?;
+    let tail = line.get(cut..)?.trim_end();
+    let open = [text.get(..start + cut)?, text.get(start + line.len()..)?].concat();
+    let cache = CompletionCache::new();
+    let context = CompletionContext { instant, model: None, excerpts: &[], cache: &cache };
+    let params = CompletionParams {
+        path,
+        text: &open,
+        offset: start + cut,
+        options: CompletionOptions::default(),
+    };
+    let answer = complete(&context, &params, &CancelToken::new());
+    let first = answer.items.first();
+    let proposed = first.map(|item| item.insert_text.as_str()).unwrap_or_default();
+    let exact = proposed == tail;
+    if show {
+        let before = line.get(..cut)?.trim_start();
+        let confidence = first.map_or(0.0, |item| item.confidence);
+        let mark = if exact { '=' } else { '/' };
+        #[expect(clippy::print_stderr, reason = "asked for, and apart from the scores")]
+        {
+            eprintln!(
+                "{mark} {confidence:.2} {before:?} {tail:?} {proposed:?} {:?}",
+                answer.reason
+            );
+        }
+    }
+    Some(Trial {
+        exact,
+        answered: first.is_some(),
+        similarity: similarity(proposed, tail),
+        confidence: first.map_or(0.0, |item| item.confidence),
+        ms: answer.timings.total_ms,
+        code: is_code(path, text, start + cut),
+    })
+}
+
+fn is_code(path: &str, text: &str, offset: usize) -> bool {
+    Language::of_path(path)
+        .and_then(|language| {
+            parse(language, text, &ParseLimits::default(), &CancelToken::new()).ok()
+        })
+        .is_none_or(|syntax| is_in_comment_or_string(&syntax, text, offset).is_none())
+}
+
+fn scores(trials: &[&Trial]) -> Value {
+    let count =
+        |wanted: &dyn Fn(&Trial) -> bool| trials.iter().filter(|it| wanted(it)).count() as f64;
+    let all = trials.len().max(1) as f64;
+    let confident = count(&|it| it.confidence >= CONFIDENT);
+    let mut times: Vec<f64> = trials.iter().map(|it| it.ms).collect();
+    times.sort_by(f64::total_cmp);
+    let percentile = |share: f64| {
+        times
+            .get(((times.len() as f64 - 1.0) * share).round() as usize)
+            .copied()
+            .unwrap_or_default()
+    };
+    let similarity = trials.iter().map(|it| f64::from(it.similarity)).sum::<f64>();
+    json!({
+        "lines": trials.len(),
+        "exact": rounded(count(&|it| it.exact) / all),
+        "similarity": rounded(similarity / all),
+        "answered": rounded(count(&|it| it.answered) / all),
+        "confident": rounded(confident / all),
+        "confident_exact": rounded(count(&|it| it.exact && it.confidence >= CONFIDENT) / confident.max(1.0)),
+        "p50_ms": rounded(percentile(0.5)),
+        "p95_ms": rounded(percentile(0.95)),
+    })
+}
+
+fn rounded(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}
+
+/// Offsets at which the tokens of a line begin: words, runs of operators, single brackets and quotes.
+fn tokens(line: &str) -> Vec<usize> {
+    let class = |char: char| match char {
+        '_' => 1,
+        char if char.is_alphanumeric() => 1,
+        char if char.is_whitespace() => 0,
+        '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | ',' | ';' => 2,
+        _ => 3,
+    };
+    let mut starts = Vec::new();
+    let mut last = 0;
+    for (at, char) in line.char_indices() {
+        let this = class(char);
+        if this != 0 && (this != last || this == 2) {
+            starts.push(at);
+        }
+        last = this;
+    }
+    starts
+}
+
+/// 1 less the edit distance over the longer length.
+fn similarity(a: &str, b: &str) -> f32 {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for ((y, above), diagonal) in b.iter().zip(row.iter().skip(1)).zip(&row) {
+            let left = next.last().copied().unwrap_or_default();
+            next.push((diagonal + usize::from(x != y)).min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    let distance = row.last().copied().unwrap_or_default();
+    1.0 - distance as f32 / a.len().max(b.len()).max(1) as f32
+}
+
+/// Every file with the extension that is UTF-8, tests of the Python library and foreign packages apart.
+fn read(
+    root: &Path,
+    folder: &Path,
+    extension: &str,
+    files: &mut Vec<(String, Arc<str>)>,
+) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut paths: Vec<PathBuf> = entries.map(|it| Ok(it?.path())).collect::<Result<_>>()?;
+    paths.sort_unstable();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir()
+            && !["site-packages", "test", "tests", "target", "__pycache__"].contains(&&*name)
+        {
+            read(root, &path, extension, files)?;
+        } else if path.extension().is_some_and(|it| it == extension)
+            && let Ok(text) = fs::read_to_string(&path)
+        {
+            let relative = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
+            files.push((relative, text.into()));
+        }
+    }
+    Ok(())
+}
+
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = model.map_or(std::env::consts::ARCH, |(_, model)| model);
+    format!("{model}, {cores} cores, {}", std::env::consts::OS)
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): seeded, the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound.max(1) as u64) as usize
+    }
+}
