@@ -36,7 +36,7 @@ pub(crate) fn name(declarator: Node<'_>) -> Option<Declared> {
 }
 
 /// The declarator in a declarator. Those of references and in parentheses have no field for it.
-fn inside<'tree>(declarator: Node<'tree>) -> Option<Node<'tree>> {
+fn inside(declarator: Node<'_>) -> Option<Node<'_>> {
     declarator.child_by_field_name("declarator").or_else(|| {
         let is_declarator = declarator.kind().ends_with("_declarator");
         is_declarator.then(|| declarator.named_child(0)).flatten()

@@ -180,10 +180,10 @@ impl Nesting<'_> {
 
 /// Definitions, scopes and local regions (`None`) in the order of their starts, outer before inner,
 /// each name once: by the first of the patterns that found it.
-fn in_order<'tree>(
-    mut declared: Vec<Declared<'tree>>,
+fn in_order(
+    mut declared: Vec<Declared<'_>>,
     locals: Vec<TextRange>,
-) -> Vec<(TextRange, Option<Declared<'tree>>)> {
+) -> Vec<(TextRange, Option<Declared<'_>>)> {
     declared.sort_by_key(|item| (item.name.start, item.kind.is_none(), item.pattern));
     declared.dedup_by_key(|item| (item.name.start, item.kind.is_none()));
     let mut regions: Vec<_> = declared

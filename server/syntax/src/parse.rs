@@ -188,7 +188,7 @@ pub(crate) fn changed_bytes(before: &str, after: &str) -> (usize, usize, usize) 
 /// Row and column in bytes, as the parser counts them.
 fn point(text: &str, offset: usize) -> Point {
     let head = &text.as_bytes()[..offset];
-    let row = head.iter().filter(|byte| **byte == b'\n').count();
+    let row = head.split(|byte| *byte == b'\n').count() - 1;
     let line = head.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     Point { row, column: offset - line }
 }

@@ -39,7 +39,7 @@ pub(crate) fn of(text: &str, kind: SymbolKind, node: Node<'_>, range: TextRange)
 }
 
 /// The node that holds what the definition does: its own body, or that of its value.
-pub(crate) fn body<'tree>(node: Node<'tree>) -> Option<Node<'tree>> {
+pub(crate) fn body(node: Node<'_>) -> Option<Node<'_>> {
     node.child_by_field_name("body").or_else(|| {
         ["value", "right"]
             .iter()

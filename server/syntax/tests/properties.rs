@@ -84,7 +84,7 @@ fn code() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn any_text_has_chunks_that_cover_it(language in language(), text in code()) {
@@ -94,7 +94,7 @@ proptest! {
     }
 
     #[test]
-    fn long_texts_are_cut_within_the_limits(lines in prop::collection::vec("[a-zé ]{0,300}", 0..200)) {
+    fn long_texts_are_cut_within_the_limits(lines in prop::collection::vec("[a-zé ]{0,300}", 0..80)) {
         let text = lines.join("\n");
         check_chunks(&text, &chunks(None, &text, None));
         let language = Language::of_name("python").expect("a known language");
@@ -172,12 +172,11 @@ fn limits_are_kept() {
 fn deep_nesting_is_survived() {
     for (name, open) in [("javascript", "["), ("python", "("), ("rust", "{"), ("cpp", "a<")] {
         let language = Language::of_name(name).expect("a known language");
-        let text = format!("{}\n", open).repeat(50_000);
-        let limits = ParseLimits { time: std::time::Duration::from_secs(60), ..Default::default() };
-        if let Ok(syntax) = parse(language, &text, &limits, &CancelToken::new()) {
-            check_chunks(&text, &chunks(Some(language), &text, Some(&syntax)));
-            symbols(&syntax, &text);
-            errors(&syntax, &text);
-        }
+        let text = format!("{open}\n").repeat(10_000);
+        let limits = ParseLimits { time: std::time::Duration::from_mins(1), ..Default::default() };
+        let syntax = parse(language, &text, &limits, &CancelToken::new()).expect("time enough");
+        check_chunks(&text, &chunks(Some(language), &text, Some(&syntax)));
+        symbols(&syntax, &text);
+        assert!(!errors(&syntax, &text).is_empty());
     }
 }
