@@ -1,4 +1,5 @@
 mod ask;
+mod bench;
 mod complete;
 mod doctor;
 mod edit;
@@ -40,6 +41,8 @@ pub enum Command {
     Trust(trust::TrustArgs),
     /// Show the state of index and models
     Status(status::StatusArgs),
+    /// Measure the speed of a model file on this machine
+    Bench(bench::BenchArgs),
     /// Say what is wrong on this machine and how to mend it
     Doctor(doctor::DoctorArgs),
     /// Run one model in a process of its own (started by the other commands)
@@ -66,6 +69,7 @@ impl Command {
             Self::Models(args) => models::run(args, global),
             Self::Trust(args) => trust::run(&args, global),
             Self::Status(args) => status::run(&args, global),
+            Self::Bench(args) => bench::run(&args, global),
             Self::Doctor(args) => doctor::run(&args, global),
             Self::Worker(args) => worker::run(args),
         }

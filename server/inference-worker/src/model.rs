@@ -35,6 +35,11 @@ impl WorkerModel {
         self.supervisor.process_id()
     }
 
+    /// The most memory the worker has held so far, in bytes, where the system tells.
+    pub fn peak_memory(&self) -> Option<u64> {
+        peak_memory(self.process_id()?)
+    }
+
     fn info(&self, served: Served) -> Result<Arc<ModelInfo>, InferenceError> {
         let Served::Language(info) = served else {
             return Err(InferenceError::Engine("the worker holds no language model".into()));
@@ -136,6 +141,14 @@ impl Embedder for WorkerEmbedder {
             _ => Err(unexpected()),
         }
     }
+}
+
+/// Linux keeps the highest resident size of each process, in units of 1,024 bytes.
+fn peak_memory(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 fn dimensions(served: &Served) -> Option<usize> {

@@ -153,7 +153,7 @@ fn what_a_library_prints_does_not_disturb() {
 #[test]
 fn no_environment_is_inherited() {
     let mut config = config(&[]);
-    config.environment.push(("HEARTH_TEST".into(), "1".into()));
+    config.environment = vec![("HEARTH_TEST".into(), "1".into())];
     let (streamed, _) = generate(&WorkerModel::new(config), "ENVIRONMENT");
     assert_eq!(streamed, "HEARTH_TEST");
 }

@@ -8,6 +8,7 @@ mod error;
 pub mod fake;
 mod progress;
 mod request;
+mod speed;
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -19,6 +20,7 @@ pub use request::{
     FimTokens, FinishReason, GenerateRequest, Generation, ModelInfo, Priority, PromptPiece,
     Sampling, Sequence, Usage,
 };
+pub use speed::{SpeedReport, measure_speed};
 
 /// Takes generated text as it comes: whole characters, never half of one. `Break` ends the
 /// generation with [`FinishReason::Stopped`].
