@@ -142,7 +142,7 @@ export class Daemon implements vscode.Disposable {
       },
       middleware: this.middleware,
       synchronize: { configurationSection: "hearth" },
-    } as LanguageClientOptions);
+    });
     client.onNotification(method.statusChanged, (status: DaemonStatus) => this.setStatus(status));
     return client;
   }

@@ -73,14 +73,14 @@ export async function openWorkbench({ program, environment = {}, trust = false, 
     home,
     server,
     /** Opens a copy of `fixture` (a folder under fixtures/ or an absolute one) in a new page. */
-    async open(fixture) {
+    async open(fixture, { ready = true } = {}) {
       const source = resolve(here, "fixtures", fixture);
       const folder = join(mkdtempSync(join(home, "workspace-")), basename(source));
       cpSync(source, folder, { recursive: true });
       const page = await context.newPage();
       await page.goto(`${server.address}/?folder=${encodeURIComponent(folder)}`);
       const bench = new Workbench(page, folder, source);
-      await bench.ready();
+      if (ready) await bench.ready();
       return bench;
     },
     /** Runs a test in an open workspace as it was in the beginning. A page is used again after a test
@@ -134,6 +134,7 @@ export class Workbench {
     await this.page.keyboard.press("Escape");
     await this.command("Hearth: New Conversation");
     if ((await this.page.locator(".tab.dirty").count()) > 0) await this.command("File: Save All Files");
+    await until(async () => (await this.page.locator(".tab.dirty").count()) === 0, "everything is saved");
     if ((await this.page.locator(".tabs-container .tab").count()) > 0) await this.command("View: Close All Editors");
     await until(async () => (await this.page.locator(".tabs-container .tab").count()) === 0, "no editor is open");
     cpSync(this.source, this.folder, { recursive: true, force: true });
@@ -148,10 +149,13 @@ export class Workbench {
   }
 
   /** The status bar's item, once it says something that matches. */
-  async status(pattern = /./) {
-    const item = this.page.locator("#hearth\\.hearth\\.hearth\\.status, [id$='hearth.status']").first();
-    await item.filter({ hasText: pattern }).waitFor();
-    return (await item.innerText()).trim();
+  async status(pattern = /./, timeout = 30_000) {
+    await this.statusItem().filter({ hasText: pattern }).waitFor({ timeout });
+    return (await this.statusItem().innerText()).trim();
+  }
+
+  statusItem() {
+    return this.page.locator(".statusbar-item[id$='hearth.status']").first();
   }
 
   /** Ready: the extension is up and its daemon answers. */
@@ -220,6 +224,31 @@ export class Workbench {
 
   ghost() {
     return this.page.locator(".ghost-text, .ghost-text-decoration").first();
+  }
+
+  /** Opens the menu of code actions until `title` is in it: language services answer when they are up. */
+  async actions(title) {
+    const menu = this.page.locator(".action-widget");
+    await until(async () => {
+      await this.page.keyboard.press("Control+.");
+      const shown = menu.getByText(title, { exact: true });
+      return shown.waitFor({ timeout: 3_000 }).then(
+        () => true,
+        () => this.page.keyboard.press("Escape").then(() => false),
+      );
+    }, `the action ${title}`, 60_000);
+    return menu;
+  }
+
+  /** Chooses an entry of the open menu of code actions by keyboard, as its entries ignore foreign clicks. */
+  async chooseAction(title) {
+    const focused = this.page.locator(".action-widget .monaco-list-row.focused").filter({ hasText: title });
+    await until(async () => {
+      if ((await focused.count()) > 0) return true;
+      await this.page.keyboard.press("ArrowDown");
+      return false;
+    }, `the focus on ${title}`);
+    await this.page.keyboard.press("Enter");
   }
 
   /** The text of the visible lines, in order. */

@@ -22,7 +22,7 @@ async function main() {
   const program = values.server ? resolve(values.server) : undefined;
   if (!program || !existsSync(program)) throw new Error("--server must name the built program `hearth`.");
   install();
-  const data = values.data ? resolve(values.data) : join(homedir(), ".local", "share", "hearth", "workbench");
+  const data = values.data ? resolve(values.data) : join(dataFolder(), "workbench");
   const extensions = join(data, "extensions");
   mkdirSync(extensions, { recursive: true, mode: 0o700 });
   placeExtension(extensions, program);
@@ -39,6 +39,12 @@ async function main() {
   }, 500).unref();
   const code = await workbench.ended;
   process.exitCode = typeof code === "number" ? code : 0;
+}
+
+/** Where Hearth keeps a person's data, as the daemon sees it. */
+function dataFolder() {
+  if (process.env.HEARTH_HOME) return join(resolve(process.env.HEARTH_HOME), "data");
+  return join(process.env.XDG_DATA_HOME || join(homedir(), ".local", "share"), "hearth");
 }
 
 async function end(workbench) {

@@ -257,10 +257,7 @@ export class InlineEdit implements vscode.Disposable {
     const editor = this.view.editor();
     if (!editor || !this.review) return;
     const hunk = this.review.neighbour(editor.selection.active.line, step);
-    if (!hunk) return;
-    const at = new vscode.Position(hunk.old.start, 0);
-    editor.selection = new vscode.Selection(at, at);
-    editor.revealRange(new vscode.Range(at, at), vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+    if (hunk) this.view.goTo(hunk.old.start);
   }
 
   private async refused(document: vscode.TextDocument): Promise<boolean> {

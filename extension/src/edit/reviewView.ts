@@ -15,6 +15,8 @@ export class ReviewView
   readonly onDidChangeCodeLenses = this.lensesChanged.event;
   private readonly subscriptions: vscode.Disposable[];
   private timer: NodeJS.Timeout | undefined;
+  /** Where the cursor is to go once the editor shows the new text. */
+  private wantedLine: number | undefined;
 
   private readonly removed = lineDecoration(
     "diffEditor.removedLineBackground",
@@ -47,9 +49,13 @@ export class ReviewView
       this.lensesChanged,
       vscode.workspace.registerTextDocumentContentProvider(reviewScheme, this),
       vscode.languages.registerCodeLensProvider({ scheme: reviewScheme }, this),
+      vscode.window.registerFileDecorationProvider(this),
       vscode.window.onDidChangeVisibleTextEditors(() => this.redraw()),
       vscode.workspace.onDidChangeTextDocument(({ document }) => {
-        if (document.uri.scheme === reviewScheme) this.redraw();
+        if (document.uri.scheme !== reviewScheme) return;
+        // While text streams in, asking for the actions with every piece would keep them from being drawn.
+        if (this.review?.phase === "ready") this.redraw();
+        else this.decorate();
       }),
     ];
   }
@@ -75,6 +81,7 @@ export class ReviewView
 
   close(): void {
     this.review = undefined;
+    this.wantedLine = undefined;
     clearTimeout(this.timer);
     this.timer = undefined;
   }
@@ -89,7 +96,8 @@ export class ReviewView
     this.timer = undefined;
     if (!this.review) return;
     this.changed.fire(this.review.uri);
-    this.redraw();
+    if (this.review.phase === "ready" || this.review.size < 2) this.redraw();
+    else this.decorate();
   }
 
   /** The editor takes a new text over a little later than it asks for the actions above its lines, so
@@ -100,6 +108,12 @@ export class ReviewView
     this.decorate();
   }
 
+  /** Moves the cursor to a line of the review's text, as soon as the editor shows that text. */
+  goTo(line: number): void {
+    this.wantedLine = line;
+    this.decorate();
+  }
+
   editor(): vscode.TextEditor | undefined {
     const review = this.review;
     return review && vscode.window.visibleTextEditors.find((editor) => isOf(editor.document, review));
@@ -107,6 +121,16 @@ export class ReviewView
 
   provideTextDocumentContent(uri: vscode.Uri): string {
     return this.review && uri.toString() === this.review.uri.toString() ? this.review.text : "";
+  }
+
+  /** Tells the review's tab from the document's, which has the same name. */
+  provideFileDecoration(uri: vscode.Uri): vscode.FileDecoration | undefined {
+    if (uri.scheme !== reviewScheme) return undefined;
+    return new vscode.FileDecoration(
+      "±",
+      "Proposed changes",
+      new vscode.ThemeColor("gitDecoration.modifiedResourceForeground"),
+    );
   }
 
   provideCodeLenses(document: vscode.TextDocument): vscode.CodeLens[] {
@@ -155,6 +179,12 @@ export class ReviewView
       ranges(hunks.filter((hunk) => hunk.decision === "accepted").map((hunk) => hunk.new)),
     );
     editor.setDecorations(this.target, hunks.length === 0 ? [review.selection] : []);
+    if (this.wantedLine !== undefined) {
+      const at = new vscode.Position(this.wantedLine, 0);
+      this.wantedLine = undefined;
+      editor.selection = new vscode.Selection(at, at);
+      editor.revealRange(new vscode.Range(at, at), vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+    }
   }
 
   dispose(): void {

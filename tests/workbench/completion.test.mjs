@@ -1,0 +1,117 @@
+// Ghost text, the status bar and its menu, in front of a scripted daemon.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { openWorkbench, scriptedDaemon, until } from "./harness.mjs";
+
+describe("ghost text", () => {
+  let workbench;
+  before(async () => {
+    workbench = await openWorkbench({ program: scriptedDaemon });
+  });
+  after(() => workbench?.close());
+
+  const inFile = (run) =>
+    workbench.use("small", async (bench) => {
+      await bench.openFile("src/greet.ts");
+      await bench.goTo(5);
+      await run(bench);
+    });
+
+  /** Types the start of the line that the script completes, until the rest is shown. */
+  async function typed(bench, start = "const tot") {
+    await bench.page.keyboard.type(start);
+    await bench.ghost().filter({ hasText: "= left + right;" }).waitFor();
+  }
+
+  it("appears while typing and Tab takes it", () =>
+    inFile(async (bench) => {
+      await typed(bench);
+      await bench.screenshot("ghost-text");
+      await bench.page.keyboard.press("Tab");
+      await until(async () => /const total = left \+ right;/.test(await bench.text()), "the accepted text");
+      assert.equal(await bench.ghost().count(), 0);
+    }));
+
+  it("follows what is typed along it and vanishes when something else is typed", () =>
+    inFile(async (bench) => {
+      await typed(bench);
+      await bench.page.keyboard.type("al =");
+      await bench.ghost().filter({ hasText: /^\s*left \+ right;$/ }).waitFor();
+      await bench.page.keyboard.type(" x");
+      await bench.ghost().waitFor({ state: "detached" });
+      assert.match(await bench.text(), /const total = x$/m);
+    }));
+
+  it("is dismissed by Escape", () =>
+    inFile(async (bench) => {
+      await typed(bench);
+      await bench.page.keyboard.press("Escape");
+      await bench.ghost().waitFor({ state: "detached" });
+      assert.match(await bench.text(), /const tot$/m);
+    }));
+
+  it("says why there is none", () =>
+    inFile(async (bench) => {
+      await bench.command("Hearth: Why No Suggestion Here?");
+      await bench.page.locator(".quick-input-list").getByText("The cursor stands inside a word.").waitFor();
+      await bench.page.locator(".quick-input-list").getByText("instant").waitFor();
+      await bench.screenshot("why-no-suggestion");
+      await bench.page.keyboard.press("Escape");
+    }));
+});
+
+describe("the status bar", () => {
+  let workbench;
+  before(async () => {
+    workbench = await openWorkbench({ program: scriptedDaemon });
+  });
+  after(() => workbench?.close());
+
+  it("names the model, and its menu pauses the index", () =>
+    workbench.use("small", async (bench) => {
+      assert.match(await bench.status(), /scripted-135m/);
+      await bench.statusItem().click();
+      await bench.page.locator(".quick-input-list").getByText("Pause Indexing").waitFor();
+      await bench.screenshot("status-menu");
+      await bench.page.locator(".quick-input-list").getByText("Pause Indexing").click();
+      await bench.status(/index paused/);
+      await bench.screenshot("status-paused");
+      await bench.command("Hearth: Resume Indexing");
+      await bench.status(/^(?!.*paused)/s);
+    }));
+
+  it("shows that an answer is being written", () =>
+    workbench.use("small", async (bench) => {
+      await bench.openChat();
+      await bench.ask("endless please");
+      await bench.status(/thinking/);
+      await bench.chat.getByRole("button", { name: "Stop" }).click();
+      await bench.answer("stopped");
+      await bench.status(/^(?!.*thinking)/s);
+    }));
+});
+
+describe("a program that cannot be started", () => {
+  let workbench;
+  before(async () => {
+    workbench = await openWorkbench({ program: "/nonexistent/hearth" });
+  });
+  after(() => workbench?.close());
+
+  it("is reported, with the draft kept", async () => {
+    const bench = await workbench.open("small", { ready: false });
+    try {
+      await bench.status(/restarting|stopped/);
+      await bench.openChat();
+      const field = bench.chat.getByRole("textbox", { name: "Question" });
+      await field.fill("do not lose me");
+      await field.press("Enter");
+      await bench.chat.locator(".banner").filter({ hasText: /restarting|stopped|starting/ }).waitFor();
+      assert.equal(await field.inputValue(), "do not lose me");
+      await bench.screenshot("status-stopped");
+    } finally {
+      await bench.close();
+    }
+  });
+});
