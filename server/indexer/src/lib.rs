@@ -1,1 +1,22 @@
-//! indexer
+//! Keeps the index of a workspace equal to its files: finds what changed, parses it, writes rows
+//! and full text, and publishes immutable [snapshots](IndexSnapshot) that others search.
+//!
+//! SQLite's rows are the truth; the full text is a cache that is made again from the files wherever
+//! it does not match them. One process writes a workspace's index, others read it and keep what
+//! they know better in memory. Nothing here ranks results or talks to a model.
+
+mod indexer;
+mod live;
+mod lock;
+mod prepare;
+mod reconcile;
+mod report;
+mod snapshot;
+mod writer;
+
+pub use indexer::{IndexOptions, Indexer};
+pub use report::{
+    IndexError, IndexReport, IndexState, IndexStatus, Progress, Seconds, SkippedFile, Stage,
+};
+pub use snapshot::{Found, IndexSnapshot};
+pub use store::{ChunkRow, FileRow, FileRows, SymbolRow};

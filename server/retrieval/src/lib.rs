@@ -1,1 +1,17 @@
-//! retrieval
+//! Finds the places in a workspace that a question is about, with excerpts that are right against
+//! the text as it is now, and says how well they support an answer.
+//!
+//! Pure functions of an [`IndexSnapshot`](indexer::IndexSnapshot): nothing here reads the index's
+//! files, keeps state or writes an answer.
+
+mod excerpt;
+mod hit;
+mod names;
+mod question;
+mod search;
+mod symbols;
+mod words;
+
+pub use hit::{Hit, SearchMode, SearchQuery, UnknownMode};
+pub use search::{SUPPORTED, search};
+pub use symbols::{SymbolHit, file_symbols, symbols};

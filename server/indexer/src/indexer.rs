@@ -1,0 +1,386 @@
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use base::CancelToken;
+use parking_lot::{Mutex, RwLock};
+use vfs::Workspace;
+use vfs_notify::{Walk, WalkOptions};
+
+use crate::{
+    live::{self, Queue},
+    report::{IndexError, IndexReport, IndexState, IndexStatus, Progress},
+    snapshot::{Base, Fresh, IndexSnapshot, Overlay},
+    writer::Role,
+};
+
+/// How much may be indexed, and how hard the machine may be worked for it.
+#[derive(Clone)]
+pub struct IndexOptions {
+    /// Which files are left out.
+    pub walk: WalkOptions,
+    /// Threads that read and parse.
+    pub threads: usize,
+    /// Called after a new snapshot was published or the status changed, from any thread and
+    /// sometimes under a lock: it must return at once and not call the indexer.
+    pub on_change: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl Default for IndexOptions {
+    /// Two threads: a third writes the full text, and the person works on.
+    fn default() -> Self {
+        Self { walk: WalkOptions::default(), threads: 2, on_change: None }
+    }
+}
+
+/// The live index of one workspace. All methods may be called from any thread; only
+/// [`update`](Self::update), [`rebuild`](Self::rebuild) and [`settle`](Self::settle) wait.
+pub struct Indexer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) workspace: Workspace,
+    pub(crate) options: IndexOptions,
+    folder: PathBuf,
+    pub(crate) role: Mutex<Role>,
+    published: RwLock<IndexSnapshot>,
+    /// What the published snapshot is made of; locked only to change it.
+    layers: Mutex<Layers>,
+    generation: AtomicU64,
+    pub(crate) queue: Queue,
+    pub(crate) cancel: CancelToken,
+    paused: AtomicBool,
+    updating: AtomicUsize,
+    updated: AtomicBool,
+    expected: AtomicUsize,
+    read_only: AtomicBool,
+    /// Why the last update failed.
+    failure: Mutex<Option<String>>,
+    /// Why changes are noticed late.
+    pub(crate) notice: Mutex<Option<String>>,
+    /// The folders that the last walk entered.
+    pub(crate) directories: Mutex<Arc<HashSet<PathBuf>>>,
+}
+
+struct Layers {
+    base: Arc<Base>,
+    /// Files on disk that are newer than the base.
+    saved: Overlay,
+    /// Texts that are being edited.
+    open: Overlay,
+}
+
+impl Indexer {
+    /// Opens the index that is kept in the folder `cache`, empty or not yet up to date. What is
+    /// damaged is left out, and made again by the next [update](Self::update). While another
+    /// process writes the index, this one reads it.
+    pub fn open(
+        workspace: Workspace,
+        cache: &Path,
+        options: IndexOptions,
+    ) -> Result<Self, IndexError> {
+        let mut role = Role::take(cache)?;
+        let base = match &mut role {
+            Role::Writer(writer) => writer.base()?,
+            Role::Reader(reader) => reader.refresh()?.unwrap_or_else(Base::empty),
+        };
+        let base = Arc::new(base);
+        let snapshot =
+            IndexSnapshot::new(1, workspace.clone(), Arc::clone(&base), Overlay::default());
+        let shared = Arc::new(Shared {
+            workspace,
+            options,
+            folder: cache.to_owned(),
+            read_only: AtomicBool::new(matches!(role, Role::Reader(_))),
+            role: Mutex::new(role),
+            published: RwLock::new(snapshot),
+            layers: Mutex::new(Layers {
+                base,
+                saved: Overlay::default(),
+                open: Overlay::default(),
+            }),
+            generation: AtomicU64::new(1),
+            queue: Queue::new(),
+            cancel: CancelToken::new(),
+            paused: AtomicBool::new(false),
+            updating: AtomicUsize::new(0),
+            updated: AtomicBool::new(false),
+            expected: AtomicUsize::new(0),
+            failure: Mutex::new(None),
+            notice: Mutex::new(None),
+            directories: Mutex::default(),
+        });
+        let thread = live::start(Arc::clone(&shared))
+            .map_err(|source| IndexError::Folder { path: cache.to_owned(), source })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Brings the index up to date with the files on disk and waits for it. A cancelled update
+    /// keeps what it did.
+    pub fn update(
+        &self,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<IndexReport, IndexError> {
+        self.shared.update(cancel, progress)
+    }
+
+    /// Throws the stored index away and makes it anew. In a process that only reads it this is an
+    /// [update](Self::update).
+    pub fn rebuild(
+        &self,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<IndexReport, IndexError> {
+        if let Role::Writer(writer) = &mut *self.shared.role.lock() {
+            writer.clear(&self.shared.folder)?;
+        }
+        self.shared.update(cancel, progress)
+    }
+
+    /// Follows the file system in the background from now on, beginning with an update.
+    pub fn watch(&self) {
+        self.shared.queue.watch();
+    }
+
+    /// Looks at every file again in the background: after a checkout, or when the editor's window
+    /// gets the focus.
+    pub fn rescan(&self) {
+        self.shared.queue.rescan();
+    }
+
+    /// Says that these files may have changed on disk, come or gone.
+    pub fn mark_dirty(&self, paths: &[PathBuf]) {
+        self.shared.queue.dirty(paths);
+    }
+
+    /// Says what a file holds in the editor. It is searchable a moment later.
+    pub fn document_changed(&self, path: &Path, text: Arc<str>) {
+        self.shared.queue.document(path, Some(text));
+    }
+
+    /// Says that the editor has let go of a file: what is on disk counts again.
+    pub fn document_closed(&self, path: &Path) {
+        self.shared.queue.document(path, None);
+    }
+
+    /// Waits until everything said so far is searchable.
+    pub fn settle(&self) {
+        self.shared.queue.settle(false);
+    }
+
+    /// Waits until everything said so far is searchable and stored.
+    pub fn store(&self) {
+        self.shared.queue.settle(true);
+    }
+
+    /// The index as it is now.
+    pub fn snapshot(&self) -> IndexSnapshot {
+        self.shared.snapshot()
+    }
+
+    /// Stops and resumes work in the background. What is said meanwhile is kept for later;
+    /// [`update`](Self::update) works all the same.
+    pub fn pause(&self, paused: bool) {
+        self.shared.paused.store(paused, Ordering::Relaxed);
+        self.shared.queue.wake();
+        self.shared.changed();
+    }
+
+    /// What the index is doing.
+    pub fn status(&self) -> IndexStatus {
+        let shared = &self.shared;
+        let snapshot = shared.snapshot();
+        let failure = shared.failure.lock().clone();
+        let state = if shared.paused.load(Ordering::Relaxed) {
+            IndexState::Paused
+        } else if shared.updating.load(Ordering::Relaxed) > 0 {
+            IndexState::Scanning
+        } else if failure.is_some() {
+            IndexState::Failed
+        } else if shared.read_only.load(Ordering::Relaxed) {
+            IndexState::ReadOnly
+        } else if shared.updated.load(Ordering::Relaxed) {
+            IndexState::Ready
+        } else {
+            IndexState::Starting
+        };
+        let expected = shared.expected.load(Ordering::Relaxed);
+        let files = snapshot.file_count();
+        IndexStatus {
+            state,
+            files,
+            chunks: snapshot.chunk_count(),
+            pending: expected + shared.queue.len(),
+            total: (expected > 0).then_some(files + expected),
+            detail: failure.or_else(|| shared.notice.lock().clone()),
+        }
+    }
+}
+
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        self.shared.cancel.cancel();
+        self.shared.queue.close();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the indexing thread panicked");
+        }
+    }
+}
+
+impl Shared {
+    /// [`Indexer::update`]; an index that turns out to be damaged on the way is made anew, once.
+    pub(crate) fn update(
+        &self,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<IndexReport, IndexError> {
+        self.updating.fetch_add(1, Ordering::Relaxed);
+        self.changed();
+        let mut result = self.reconcile(cancel, progress);
+        if let Err(error) = &result
+            && error.is_damage()
+        {
+            tracing::warn!(%error, "the index is opened anew");
+            result = self.reopen().and_then(|()| self.reconcile(cancel, progress));
+        }
+        self.updating.fetch_sub(1, Ordering::Relaxed);
+        self.expect(0);
+        match &result {
+            Ok(_) => {
+                self.updated.store(true, Ordering::Relaxed);
+                *self.failure.lock() = None;
+            }
+            Err(IndexError::Cancelled(_)) => {}
+            Err(error) => *self.failure.lock() = Some(error.to_string()),
+        }
+        self.changed();
+        result
+    }
+
+    /// Tells whoever shows the state.
+    fn changed(&self) {
+        if let Some(on_change) = &self.options.on_change {
+            on_change();
+        }
+    }
+
+    fn reopen(&self) -> Result<(), IndexError> {
+        let mut role = self.role.lock();
+        if matches!(*role, Role::Writer(_)) {
+            // The old writer gives its locks back before the new one takes them.
+            *role = Role::reader(&self.folder);
+            *role = Role::take(&self.folder)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over the index when the process that wrote it is gone.
+    pub(crate) fn become_writer(&self, role: &mut Role) {
+        if matches!(role, Role::Writer(_)) {
+            return;
+        }
+        match Role::take(&self.folder) {
+            Ok(taken @ Role::Writer(_)) => *role = taken,
+            Ok(Role::Reader(_)) => {}
+            Err(error) => tracing::warn!(%error, "the index cannot be written"),
+        }
+        self.read_only.store(matches!(role, Role::Reader(_)), Ordering::Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> IndexSnapshot {
+        self.published.read().clone()
+    }
+
+    /// Hash of a file's bytes on disk as they were last read; none for a file that is not known.
+    pub(crate) fn saved_hash(&self, path: &str) -> Option<[u8; 16]> {
+        let layers = self.layers.lock();
+        match layers.saved.files.get(path) {
+            Some(fresh) => fresh.hash,
+            None => layers.base.files.get(path).map(|rows| rows.file.hash),
+        }
+    }
+
+    pub(crate) fn base(&self) -> Arc<Base> {
+        Arc::clone(&self.layers.lock().base)
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Says how many files the running update has still to read.
+    pub(crate) fn expect(&self, files: usize) {
+        self.expected.store(files, Ordering::Relaxed);
+        self.changed();
+    }
+
+    /// Remembers the folders of a walk, for the watcher and for judging new files.
+    pub(crate) fn walked(&self, walk: &Walk) {
+        let directories = walk.directories.iter().cloned().collect();
+        *self.directories.lock() = Arc::new(directories);
+        self.queue.wake();
+    }
+
+    /// Publishes a newly committed base; what it has come to know leaves the layers over it.
+    pub(crate) fn publish_base(&self, base: Base) {
+        let mut layers = self.layers.lock();
+        layers.saved.settle(&base);
+        layers.base = Arc::new(base);
+        self.publish(&layers);
+    }
+
+    /// Lays the newer state of saved files over the base; `None` takes one away.
+    pub(crate) fn lay_over(&self, files: Vec<(Arc<str>, Option<Fresh>)>) {
+        let mut layers = self.layers.lock();
+        lay(&mut layers.saved, files);
+        self.publish(&layers);
+    }
+
+    /// Lays texts that are being edited over everything; `None` takes one away.
+    pub(crate) fn lay_open(&self, files: Vec<(Arc<str>, Option<Fresh>)>) {
+        let mut layers = self.layers.lock();
+        lay(&mut layers.open, files);
+        self.publish(&layers);
+    }
+
+    fn publish(&self, layers: &Layers) {
+        let mut overlay = layers.saved.clone();
+        for (path, fresh) in &layers.open.files {
+            overlay.files.insert(Arc::clone(path), Arc::clone(fresh));
+        }
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        let base = Arc::clone(&layers.base);
+        let snapshot = IndexSnapshot::new(generation, self.workspace.clone(), base, overlay);
+        *self.published.write() = snapshot;
+        self.changed();
+    }
+}
+
+fn lay(overlay: &mut Overlay, files: Vec<(Arc<str>, Option<Fresh>)>) {
+    for (path, fresh) in files {
+        match fresh {
+            Some(fresh) => overlay.files.insert(path, Arc::new(fresh)),
+            None => overlay.files.remove(&path),
+        };
+    }
+}
+
+/// Lets the person's own programs go first.
+pub(crate) fn be_polite() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: takes numbers only. On Linux, process 0 is the calling thread; a refusal does no harm.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 10);
+    }
+}

@@ -1,0 +1,441 @@
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use lexical_index::Tokens;
+use parking_lot::{Condvar, Mutex};
+use store::FileRow;
+use syntax::Syntax;
+use vfs_notify::{Look, WatchEvent, Watcher, Watching};
+
+use crate::{
+    indexer::{Shared, be_polite},
+    prepare::{self, Outcome, Parsed, Prepared},
+    report::IndexError,
+    snapshot::Fresh,
+    writer::Role,
+};
+
+/// Saves are stored once nothing has been saved for this long; they are searchable before.
+const QUIET: Duration = Duration::from_millis(700);
+/// Saves wait no longer than this to be stored, and no more of them than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const MOST_UNSTORED: usize = 256;
+/// More dirty files than this are quicker found by a walk.
+const STORM: usize = 1000;
+/// A burst of events is let run out this long before everything is looked at.
+const STORM_QUIET: Duration = Duration::from_millis(200);
+/// How often everything is looked at where changes cannot be watched, and where they can.
+const POLL: Duration = Duration::from_secs(20);
+const RECHECK: Duration = Duration::from_secs(900);
+/// Longer texts in the editor are not searched while they are typed.
+const MAX_OPEN_BYTES: usize = 1 << 20;
+
+/// What was said to the indexer and not yet done.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    settled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    dirty: HashSet<PathBuf>,
+    documents: HashMap<PathBuf, Option<Arc<str>>>,
+    rescan: bool,
+    watch: bool,
+    woken: bool,
+    closed: bool,
+    /// Those who wait for everything to be done; counts the rounds.
+    asked: u64,
+    answered: u64,
+    /// One of them waits for it to be stored.
+    store: bool,
+}
+
+/// What the thread takes at once.
+#[derive(Default)]
+struct Work {
+    dirty: HashSet<PathBuf>,
+    documents: HashMap<PathBuf, Option<Arc<str>>>,
+    rescan: bool,
+    watch: bool,
+    closed: bool,
+    /// Someone waits. The number is the round that this work answers.
+    settle: Option<u64>,
+    /// Someone waits for it to be stored.
+    store: bool,
+}
+
+impl Queue {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), settled: Condvar::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().dirty.len()
+    }
+
+    pub(crate) fn dirty(&self, paths: &[PathBuf]) {
+        self.say(|state| state.dirty.extend(paths.iter().cloned()));
+    }
+
+    pub(crate) fn document(&self, path: &Path, text: Option<Arc<str>>) {
+        self.say(|state| {
+            state.documents.insert(path.to_owned(), text);
+        });
+    }
+
+    pub(crate) fn rescan(&self) {
+        self.say(|state| state.rescan = true);
+    }
+
+    pub(crate) fn watch(&self) {
+        self.say(|state| state.watch = true);
+    }
+
+    pub(crate) fn wake(&self) {
+        self.say(|state| state.woken = true);
+    }
+
+    pub(crate) fn close(&self) {
+        self.say(|state| state.closed = true);
+    }
+
+    pub(crate) fn settle(&self, store: bool) {
+        let mut state = self.state.lock();
+        state.asked += 1;
+        state.store |= store;
+        let round = state.asked;
+        self.changed.notify_one();
+        while state.answered < round && !state.closed {
+            self.settled.wait(&mut state);
+        }
+    }
+
+    fn say(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock());
+        self.changed.notify_one();
+    }
+
+    /// Waits for work, at most until `wake`. While paused only the editor's texts are taken.
+    fn take(&self, wake: Option<Instant>, paused: impl Fn() -> bool) -> Work {
+        let mut state = self.state.lock();
+        loop {
+            let resting = paused();
+            let disk = !resting && (!state.dirty.is_empty() || state.rescan);
+            let settle = (state.asked > state.answered).then_some(state.asked);
+            let ready = disk
+                || !state.documents.is_empty()
+                || settle.is_some()
+                || state.closed
+                || std::mem::take(&mut state.woken);
+            if ready || wake.is_some_and(|wake| Instant::now() >= wake) {
+                let documents = std::mem::take(&mut state.documents);
+                let (dirty, rescan) = if resting {
+                    Default::default()
+                } else {
+                    (std::mem::take(&mut state.dirty), std::mem::take(&mut state.rescan))
+                };
+                let (watch, closed) = (state.watch, state.closed);
+                let store = std::mem::take(&mut state.store);
+                return Work { dirty, documents, rescan, watch, closed, settle, store };
+            }
+            match wake {
+                Some(wake) => drop(self.changed.wait_until(&mut state, wake)),
+                None => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    fn answer(&self, round: u64) {
+        self.state.lock().answered = round;
+        self.settled.notify_all();
+    }
+}
+
+/// Starts the thread that follows what is said.
+pub(crate) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("indexer".to_owned()).spawn(move || {
+        be_polite();
+        Live::new(shared).run();
+    })
+}
+
+/// What is known of a saved file and not yet stored.
+enum Unstored {
+    Changed(Box<Prepared>),
+    Touched(FileRow),
+    Gone,
+}
+
+struct Live {
+    shared: Arc<Shared>,
+    tokens: Tokens,
+    /// The last text and tree of each document in the editor.
+    open: HashMap<PathBuf, (Arc<str>, Option<Syntax>)>,
+    unstored: HashMap<Arc<str>, Unstored>,
+    /// When the oldest and the latest of them came.
+    since: Option<(Instant, Instant)>,
+    watcher: Option<Watcher>,
+    watched: Arc<HashSet<PathBuf>>,
+    polling: bool,
+    scanned: Option<Instant>,
+}
+
+impl Live {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            tokens: Tokens::new(),
+            open: HashMap::new(),
+            unstored: HashMap::new(),
+            since: None,
+            watcher: None,
+            watched: Arc::default(),
+            polling: false,
+            scanned: None,
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let mut work = shared.queue.take(self.wake(), || shared.is_paused());
+            if work.closed {
+                self.store_when_due(true);
+                if let Some(round) = work.settle {
+                    shared.queue.answer(round);
+                }
+                return;
+            }
+            self.documents(std::mem::take(&mut work.documents));
+            if work.dirty.len() > STORM {
+                work.dirty.clear();
+                work.rescan = true;
+            }
+            self.dirty(&work.dirty, &mut work.rescan);
+            if work.watch {
+                self.watch(&mut work.rescan);
+            }
+            if work.rescan {
+                self.rescan(work.settle.is_some());
+            }
+            self.store_when_due(work.store);
+            if let Some(round) = work.settle {
+                shared.queue.answer(round);
+            }
+        }
+    }
+
+    /// When to look around without being told.
+    fn wake(&self) -> Option<Instant> {
+        let store = self.since.map(|(first, last)| (last + QUIET).min(first + LONGEST_WAIT));
+        let scan = self.scanned.filter(|_| self.watcher.is_some());
+        let scan = scan.map(|at| at + if self.polling { POLL } else { RECHECK });
+        store.into_iter().chain(scan).min()
+    }
+
+    /// Lays what is being typed over the index.
+    fn documents(&mut self, documents: HashMap<PathBuf, Option<Arc<str>>>) {
+        let mut layers = Vec::new();
+        for (path, text) in documents {
+            let Some(relative) = self.shared.workspace.relative(&path) else { continue };
+            let key: Arc<str> = relative.as_str().into();
+            let Some(text) = text.filter(|text| text.len() <= MAX_OPEN_BYTES) else {
+                self.open.remove(&path);
+                layers.push((key, None));
+                continue;
+            };
+            if vfs::looks_secret(&relative) || !self.is_walked(&path) {
+                continue;
+            }
+            let previous = self.open.remove(&path);
+            let previous =
+                previous.as_ref().and_then(|(text, syntax)| Some((syntax.as_ref()?, &**text)));
+            let Parsed { prepared, syntax } = prepare::of_text(&relative, text, previous);
+            let base = self.shared.base();
+            layers.push((key, Some(Fresh::of(&prepared, &base, true, &mut self.tokens))));
+            self.open.insert(path, (prepared.text, syntax));
+        }
+        if !layers.is_empty() {
+            self.shared.lay_open(layers);
+        }
+    }
+
+    /// Reads files that may have changed and lays them over the index.
+    fn dirty(&mut self, paths: &HashSet<PathBuf>, rescan: &mut bool) {
+        let base = self.shared.base();
+        let mut layers = Vec::new();
+        for path in paths {
+            let Some(relative) = self.shared.workspace.relative(path) else { continue };
+            let key: Arc<str> = relative.as_str().into();
+            let known = self.shared.saved_hash(&relative);
+            let found = match vfs_notify::look(&relative, path, &self.shared.options.walk) {
+                Look::Directory => {
+                    *rescan = true;
+                    continue;
+                }
+                Look::File(found) => Some(found),
+                Look::Skipped(_) | Look::Nothing => None,
+            };
+            let Some(found) = found else {
+                if known.is_some() {
+                    layers.push((Arc::clone(&key), Some(Fresh::gone(&key, &base))));
+                    self.unstored.insert(key, Unstored::Gone);
+                } else {
+                    // It may have been a folder.
+                    let prefix = format!("{relative}/");
+                    *rescan |= base.files.keys().any(|path| path.starts_with(&prefix));
+                }
+                continue;
+            };
+            if known.is_none() && !self.is_wanted(path, rescan) {
+                continue;
+            }
+            match prepare::read(&found, known, &self.shared.cancel) {
+                Outcome::Changed(prepared) => {
+                    let fresh = Fresh::of(&prepared, &base, false, &mut self.tokens);
+                    layers.push((Arc::clone(&key), Some(fresh)));
+                    self.unstored.insert(key, Unstored::Changed(prepared));
+                }
+                Outcome::Same(row) => {
+                    self.unstored.entry(key).or_insert(Unstored::Touched(row));
+                }
+                Outcome::Gone => {
+                    layers.push((Arc::clone(&key), Some(Fresh::gone(&key, &base))));
+                    self.unstored.insert(key, Unstored::Gone);
+                }
+            }
+        }
+        if !paths.is_empty() && !self.unstored.is_empty() {
+            let now = Instant::now();
+            self.since = Some((self.since.map_or(now, |(first, _)| first), now));
+        }
+        if !layers.is_empty() {
+            self.shared.lay_over(layers);
+        }
+    }
+
+    /// Whether the folder of `path` is one that a walk enters; before the first walk nothing is
+    /// known and everything is let through.
+    fn is_walked(&self, path: &Path) -> bool {
+        let directories = self.shared.directories.lock();
+        directories.is_empty() || path.parent().is_some_and(|parent| directories.contains(parent))
+    }
+
+    /// Whether a file that is not known yet is one that a walk would find.
+    fn is_wanted(&self, path: &Path, rescan: &mut bool) -> bool {
+        let Some(parent) = path.parent() else { return false };
+        let directories = Arc::clone(&self.shared.directories.lock());
+        if !directories.contains(parent) {
+            // An ignored folder, or a new one that no event has told of.
+            *rescan |= !directories.is_empty()
+                && parent.parent().is_some_and(|above| directories.contains(above));
+            return false;
+        }
+        let options = &self.shared.options.walk;
+        vfs_notify::list(&self.shared.workspace, parent, options, &self.shared.cancel)
+            .is_ok_and(|found| found.files.iter().any(|file| file.absolute == *path))
+    }
+
+    /// Watches the folders of the last walk. What happened between that walk and now has gone
+    /// unseen, so a change of folders asks for another one.
+    fn watch(&mut self, rescan: &mut bool) {
+        let shared = Arc::clone(&self.shared);
+        let watcher = self.watcher.get_or_insert_with(|| {
+            *rescan = true;
+            let shared = Arc::clone(&self.shared);
+            Watcher::new(move |event| match event {
+                WatchEvent::Dirty(paths) => shared.queue.dirty(&paths),
+                WatchEvent::Rescan => shared.queue.rescan(),
+            })
+        });
+        let directories = Arc::clone(&shared.directories.lock());
+        if *directories == *self.watched {
+            return;
+        }
+        let list: Vec<PathBuf> = directories.iter().cloned().collect();
+        let watching = watcher.set(&list, shared.workspace.roots());
+        let notice = match watching {
+            Watching::Events => None,
+            Watching::Polling(reason) => {
+                Some(format!("changes are noticed within {} s: {reason}", POLL.as_secs()))
+            }
+        };
+        self.polling = notice.is_some();
+        if *shared.notice.lock() != notice {
+            if let Some(notice) = &notice {
+                tracing::warn!("{notice}");
+            }
+            *shared.notice.lock() = notice;
+        }
+        self.watched = directories;
+        *rescan = true;
+    }
+
+    fn rescan(&mut self, hurry: bool) {
+        if !hurry {
+            // A checkout sends thousands of events; the walk that sees its end is the one that
+            // counts.
+            thread::sleep(STORM_QUIET);
+        }
+        // What the walk finds is newer than what was read before it.
+        self.unstored.clear();
+        self.since = None;
+        let cancel = self.shared.cancel.child();
+        match self.shared.update(&cancel, &mut |_| {}) {
+            Ok(_) | Err(IndexError::Cancelled(_)) => {}
+            Err(error) => tracing::error!(%error, "the index is not up to date"),
+        }
+        self.scanned = Some(Instant::now());
+    }
+
+    fn store_when_due(&mut self, now: bool) {
+        let due = self.wake().is_some_and(|wake| Instant::now() >= wake);
+        if self.polling_is_due() && !now {
+            self.shared.queue.rescan();
+            self.scanned = Some(Instant::now());
+        }
+        if self.unstored.is_empty() || !(now || due || self.unstored.len() >= MOST_UNSTORED) {
+            return;
+        }
+        let mut role = if now {
+            self.shared.role.lock()
+        } else if let Some(role) = self.shared.role.try_lock() {
+            role
+        } else {
+            // An update is running; come back later.
+            self.since = Some((Instant::now(), Instant::now()));
+            return;
+        };
+        self.since = None;
+        let unstored = std::mem::take(&mut self.unstored);
+        let Role::Writer(writer) = &mut *role else { return };
+        let (mut changed, mut touched, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for (path, state) in unstored {
+            match state {
+                Unstored::Changed(prepared) => changed.push(*prepared),
+                Unstored::Touched(row) => touched.push(row),
+                Unstored::Gone => gone.push(path),
+            }
+        }
+        match writer.write(changed, touched, &gone).and_then(|()| writer.commit()) {
+            Ok(base) => self.shared.publish_base(base),
+            Err(error) => {
+                tracing::error!(%error, "saved files are searchable but not stored");
+                self.shared.queue.rescan();
+            }
+        }
+    }
+
+    fn polling_is_due(&self) -> bool {
+        let every = if self.polling { POLL } else { RECHECK };
+        self.watcher.is_some() && self.scanned.is_some_and(|at| at.elapsed() >= every)
+    }
+}

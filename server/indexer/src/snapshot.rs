@@ -1,0 +1,277 @@
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use lexical_index::{Delta, DeltaDocument, LexicalReader, Query, Tokens};
+use store::FileRows;
+use vfs::Workspace;
+
+use crate::prepare::{self, Prepared};
+
+/// Numbers of files that the store does not know yet have this bit.
+const UNSTORED: u64 = 1 << 63;
+
+/// The index at one moment: committed rows and full text, with what is newer laid over them.
+/// Cheap to clone; never changes.
+#[derive(Clone)]
+pub struct IndexSnapshot {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    generation: u64,
+    workspace: Workspace,
+    base: Arc<Base>,
+    overlay: Overlay,
+}
+
+/// What is committed.
+pub(crate) struct Base {
+    pub(crate) files: HashMap<Arc<str>, Arc<FileRows>>,
+    by_id: HashMap<u64, Arc<FileRows>>,
+    lexical: LexicalReader,
+}
+
+/// What is newer than the base, by path.
+#[derive(Clone, Default)]
+pub(crate) struct Overlay {
+    pub(crate) files: HashMap<Arc<str>, Arc<Fresh>>,
+}
+
+/// The newer state of one file.
+pub(crate) struct Fresh {
+    /// Its number in the documents.
+    number: u64,
+    /// Its rows; none when it is gone or skipped.
+    pub(crate) rows: Option<Arc<FileRows>>,
+    /// Hash of its bytes; none when it is gone.
+    pub(crate) hash: Option<[u8; 16]>,
+    /// Its text where that is not on disk.
+    text: Option<Arc<str>>,
+    documents: Vec<DeltaDocument>,
+}
+
+/// A chunk found by its words.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The file.
+    pub rows: Arc<FileRows>,
+    /// Index into its chunks.
+    pub chunk: usize,
+    /// BM25F over path, symbol, signature, documentation and body.
+    pub score: f32,
+}
+
+impl Base {
+    pub(crate) fn new(files: HashMap<Arc<str>, Arc<FileRows>>, lexical: LexicalReader) -> Self {
+        let by_id =
+            files.values().map(|rows| (rows.file.id.cast_unsigned(), Arc::clone(rows))).collect();
+        Self { files, by_id, lexical }
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self::new(HashMap::new(), LexicalReader::empty())
+    }
+
+    fn hash(&self, path: &str) -> Option<[u8; 16]> {
+        self.files.get(path).map(|rows| rows.file.hash)
+    }
+}
+
+impl Overlay {
+    /// Drops what the base has come to know as well.
+    pub(crate) fn settle(&mut self, base: &Base) {
+        self.files.retain(|path, fresh| fresh.hash != base.hash(path));
+    }
+}
+
+impl Fresh {
+    /// The state of a file with these contents; `unsaved` says that they are not on disk.
+    pub(crate) fn of(prepared: &Prepared, base: &Base, unsaved: bool, tokens: &mut Tokens) -> Self {
+        let path = &prepared.rows.file.path;
+        let number = number(path, base);
+        let rows = prepared.rows.file.skipped.is_none().then(|| Arc::new(prepared.rows.clone()));
+        Self {
+            number,
+            rows,
+            hash: Some(prepared.rows.file.hash),
+            text: unsaved.then(|| Arc::clone(&prepared.text)),
+            documents: prepared.delta(number, tokens),
+        }
+    }
+
+    /// The state of a file that is gone.
+    pub(crate) fn gone(path: &str, base: &Base) -> Self {
+        let number = number(path, base);
+        Self { number, rows: None, hash: None, text: None, documents: Vec::new() }
+    }
+}
+
+/// A number that no other file has: that of the store, or one made from the path.
+fn number(path: &str, base: &Base) -> u64 {
+    match base.files.get(path) {
+        Some(rows) => rows.file.id.cast_unsigned(),
+        None => {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&prepare::hash(path.as_bytes())[..8]);
+            u64::from_le_bytes(bytes) | UNSTORED
+        }
+    }
+}
+
+impl IndexSnapshot {
+    pub(crate) fn new(
+        generation: u64,
+        workspace: Workspace,
+        base: Arc<Base>,
+        overlay: Overlay,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { generation, workspace, base, overlay }) }
+    }
+
+    /// An index of these texts alone, by relative path: for tests and for what is not on disk.
+    pub fn of_texts(workspace: Workspace, texts: &[(&str, &str)]) -> Self {
+        let base = Base::empty();
+        let mut tokens = Tokens::new();
+        let files = texts.iter().map(|(path, text)| {
+            let parsed = prepare::of_text(path, (*text).into(), None);
+            let fresh = Fresh::of(&parsed.prepared, &base, true, &mut tokens);
+            (Arc::from(*path), Arc::new(fresh))
+        });
+        let overlay = Overlay { files: files.collect() };
+        Self::new(0, workspace, Arc::new(base), overlay)
+    }
+
+    /// Grows with every change.
+    pub fn generation(&self) -> u64 {
+        self.inner.generation
+    }
+
+    /// The workspace that is indexed.
+    pub fn workspace(&self) -> &Workspace {
+        &self.inner.workspace
+    }
+
+    /// The indexed files, in no order.
+    pub fn files(&self) -> impl Iterator<Item = &Arc<FileRows>> {
+        let Inner { base, overlay, .. } = &*self.inner;
+        let committed = base
+            .files
+            .iter()
+            .filter(|(path, rows)| {
+                rows.file.skipped.is_none() && !overlay.files.contains_key(*path)
+            })
+            .map(|(_, rows)| rows);
+        committed.chain(overlay.files.values().filter_map(|fresh| fresh.rows.as_ref()))
+    }
+
+    /// The rows of one indexed file.
+    pub fn file(&self, path: &str) -> Option<&Arc<FileRows>> {
+        if let Some(fresh) = self.inner.overlay.files.get(path) {
+            return fresh.rows.as_ref();
+        }
+        self.inner.base.files.get(path).filter(|rows| rows.file.skipped.is_none())
+    }
+
+    /// Number of indexed files.
+    pub fn file_count(&self) -> usize {
+        self.files().count()
+    }
+
+    /// Number of their chunks.
+    pub fn chunk_count(&self) -> usize {
+        self.files().map(|rows| rows.chunks.len()).sum()
+    }
+
+    /// The text of an indexed file as it is now: what is being typed, else what is on disk, which
+    /// may be newer than its rows.
+    pub fn text(&self, path: &str) -> Option<Arc<str>> {
+        if let Some(text) = self.inner.overlay.files.get(path).and_then(|fresh| fresh.text.as_ref())
+        {
+            return Some(Arc::clone(text));
+        }
+        let absolute = self.inner.workspace.absolute(path).ok()?;
+        let file = vfs::read_text(Path::new(&absolute), vfs::MAX_TEXT_BYTES).ok()?;
+        Some(file.text.into())
+    }
+
+    /// Rows of a text that is not the indexed one, such as that of a file that has just changed.
+    pub fn rows_of(&self, path: &str, text: &Arc<str>) -> FileRows {
+        prepare::of_text(path, Arc::clone(text), None).prepared.rows
+    }
+
+    /// Whether `text` is what the rows describe.
+    pub fn is_current(rows: &FileRows, text: &str) -> bool {
+        rows.file.hash == prepare::hash(text.as_bytes())
+    }
+
+    /// The best chunks for `query` in files that `accept` lets through, best first, and the rarity
+    /// of each of its terms (0 for one that occurs nowhere). A damaged full text finds nothing and
+    /// is reported in the log; the next update makes it anew.
+    pub fn find(
+        &self,
+        query: &Query,
+        accept: &dyn Fn(&str) -> bool,
+        limit: usize,
+    ) -> (Vec<Found>, Vec<f32>) {
+        let Inner { base, overlay, .. } = &*self.inner;
+        let by_number: HashMap<u64, &Arc<Fresh>> =
+            overlay.files.values().map(|fresh| (fresh.number, fresh)).collect();
+        let delta = Delta {
+            hidden: by_number.keys().copied().filter(|number| number & UNSTORED == 0).collect(),
+            documents: overlay.files.values().flat_map(|fresh| &fresh.documents).collect(),
+        };
+        let rows_of = |number: u64| match by_number.get(&number) {
+            Some(fresh) => fresh.rows.as_ref(),
+            None => base.by_id.get(&number),
+        };
+        let accept = |number: u64| rows_of(number).is_some_and(|rows| accept(&rows.file.path));
+        let (hits, rarities) = match base.lexical.search(query, &delta, &accept, limit) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%error, "the full text cannot be searched");
+                return (Vec::new(), vec![0.0; query.terms.len()]);
+            }
+        };
+        let found = hits.into_iter().filter_map(|hit| {
+            let rows = rows_of(hit.file)?;
+            let chunk = usize::try_from(hit.ordinal).ok()?;
+            // Between two commits of another process rows and full text may differ for a moment.
+            rows.chunks.get(chunk)?;
+            Some(Found { rows: Arc::clone(rows), chunk, score: hit.score })
+        });
+        let mut found: Vec<Found> = found.collect();
+        found.sort_by(|a, b| {
+            b.score
+                .total_cmp(&a.score)
+                .then_with(|| (&a.rows.file.path, a.chunk).cmp(&(&b.rows.file.path, b.chunk)))
+        });
+        (found, rarities)
+    }
+
+    /// Everything that the index holds, in an order and form that do not depend on its history:
+    /// equal for two indexes of equal files.
+    pub fn dump(&self) -> Vec<String> {
+        let Inner { base, overlay, .. } = &*self.inner;
+        let mut lines: Vec<String> = self
+            .files()
+            .map(|rows| {
+                let mut rows = FileRows::clone(rows);
+                (rows.file.id, rows.file.mtime_ns, rows.file.inode) = (0, 0, 0);
+                format!("{rows:?}")
+            })
+            .collect();
+        let documents = base.lexical.documents().unwrap_or_default();
+        let hidden: HashSet<u64> = overlay.files.values().map(|fresh| fresh.number).collect();
+        lines.extend(documents.iter().filter(|document| !hidden.contains(&document.file)).map(
+            |document| {
+                let path = base.by_id.get(&document.file).map_or("?", |rows| &rows.file.path);
+                format!("document {path} {} {:016x}", document.ordinal, document.digest)
+            },
+        ));
+        lines.sort_unstable();
+        lines
+    }
+}

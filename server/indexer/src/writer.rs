@@ -1,0 +1,313 @@
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use lexical_index::{LexicalIndex, LexicalReader};
+use store::{FileRow, FileRows, IndexBatch, IndexStore, Opened};
+
+use crate::{lock::WriterLock, prepare::Prepared, report::IndexError, snapshot::Base};
+
+const GENERATION: &str = "lexical_generation";
+const STAMP: &str = "lexical_stamp";
+
+/// The stored index, in the process that may write it.
+///
+/// A change is first committed to SQLite, together with a mark that its documents are pending, then
+/// to the full text, then the marks go. Whatever moment a crash picks, the marks that are left name
+/// the documents that must be made again.
+pub(crate) struct Writer {
+    store: IndexStore,
+    lexical: LexicalIndex,
+    /// The rows as the store has them.
+    pub(crate) files: HashMap<Arc<str>, Arc<FileRows>>,
+    /// Files whose documents, or rows, must be made again though the file has not changed.
+    pub(crate) redo: HashSet<Arc<str>>,
+    stamp: u64,
+    uncommitted: bool,
+    _lock: WriterLock,
+}
+
+/// The stored index beside the process that writes it.
+pub(crate) struct Reader {
+    folder: PathBuf,
+    store: Option<IndexStore>,
+    lexical: Option<LexicalIndex>,
+    version: Option<i64>,
+}
+
+/// What this process may do with the stored index.
+pub(crate) enum Role {
+    Writer(Box<Writer>),
+    Reader(Reader),
+}
+
+impl Role {
+    /// Writer if nobody else is.
+    pub(crate) fn take(folder: &Path) -> Result<Self, IndexError> {
+        let lock = WriterLock::take(folder)
+            .map_err(|source| IndexError::Folder { path: folder.to_owned(), source })?;
+        Ok(match lock {
+            Some(lock) => Self::Writer(Box::new(Writer::open(folder, lock)?)),
+            None => Self::reader(folder),
+        })
+    }
+}
+
+impl Role {
+    /// The role that needs nothing.
+    pub(crate) fn reader(folder: &Path) -> Self {
+        Self::Reader(Reader::new(folder))
+    }
+}
+
+impl Writer {
+    /// Opens what is stored in `folder` and finds out what of it must be made again. Damage is
+    /// repaired by leaving out what it touched.
+    pub(crate) fn open(folder: &Path, lock: WriterLock) -> Result<Self, IndexError> {
+        let (mut store, state) = open_store(folder)?;
+        let loaded = store.load()?;
+        let mut redo: HashSet<Arc<str>> = HashSet::new();
+        let mut files = HashMap::with_capacity(loaded.files.len());
+        for file in loaded.damaged {
+            tracing::warn!(path = %file.path, "a damaged row is made anew");
+            redo.insert(Arc::clone(&file.path));
+            files.insert(Arc::clone(&file.path), Arc::new(empty(file)));
+        }
+        for rows in loaded.files {
+            files.insert(Arc::clone(&rows.file.path), Arc::new(rows));
+        }
+        let generation = match store.meta(GENERATION)? {
+            Some(generation) if state == Opened::Existing => generation,
+            _ => begin_generation(&mut store)?,
+        };
+        let mut lexical = open_lexical(folder, generation, &mut store)?;
+        let chunks: usize = files.values().map(|rows| rows.chunks.len()).sum();
+        let sound = is_sound(&store, &lexical, chunks)?;
+        if !sound {
+            tracing::warn!("the full text does not match its rows and is made anew");
+            let generation = begin_generation(&mut store)?;
+            lexical = open_lexical(folder, generation, &mut store)?;
+            remove_older(folder, generation)?;
+        } else if state != Opened::Existing {
+            remove_older(folder, generation)?;
+        }
+        let stamp = lexical.stamp()?.max(store.meta(STAMP)?).unwrap_or(0);
+        let by_id: HashMap<i64, &Arc<str>> =
+            files.iter().map(|(path, rows)| (rows.file.id, path)).collect();
+        let mut uncommitted = false;
+        for id in store.pending()? {
+            if let Some(path) = by_id.get(&id) {
+                redo.insert(Arc::clone(path));
+            } else {
+                lexical.delete(id.cast_unsigned())?;
+                uncommitted = true;
+            }
+        }
+        Ok(Self { store, lexical, files, redo, stamp, uncommitted, _lock: lock })
+    }
+
+    /// Stores changes; they are found after the next [commit](Self::commit).
+    pub(crate) fn write(
+        &mut self,
+        changed: Vec<Prepared>,
+        touched: Vec<FileRow>,
+        gone: &[Arc<str>],
+    ) -> Result<(), IndexError> {
+        let mut batch = IndexBatch::default();
+        let mut texts = Vec::with_capacity(changed.len());
+        for Prepared { rows, text } in changed {
+            batch.put.push(rows);
+            texts.push(text);
+        }
+        for row in touched {
+            let Some(known) = self.files.get(&row.path) else { continue };
+            let mut rows = FileRows::clone(known);
+            (rows.file.size, rows.file.mtime_ns, rows.file.inode) =
+                (row.size, row.mtime_ns, row.inode);
+            batch.touch.push(rows);
+        }
+        batch.remove =
+            gone.iter().filter_map(|path| self.files.get(path).map(|rows| rows.file.id)).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.store.write(&mut batch)?;
+        self.uncommitted |= !batch.put.is_empty() || !batch.remove.is_empty();
+        for path in gone {
+            if let Some(rows) = self.files.remove(path) {
+                self.lexical.delete(rows.file.id.cast_unsigned())?;
+            }
+            self.redo.remove(path);
+        }
+        for (rows, text) in batch.put.into_iter().zip(texts) {
+            let number = rows.file.id.cast_unsigned();
+            self.lexical.delete(number)?;
+            let prepared = Prepared { rows, text };
+            let mut result = Ok(());
+            prepared.documents(number, |document| {
+                if result.is_ok() {
+                    result = self.lexical.add(document);
+                }
+            });
+            result?;
+            let path = Arc::clone(&prepared.rows.file.path);
+            self.redo.remove(&path);
+            self.files.insert(path, Arc::new(prepared.rows));
+        }
+        for rows in batch.touch {
+            self.files.insert(Arc::clone(&rows.file.path), Arc::new(rows));
+        }
+        Ok(())
+    }
+
+    /// Makes what was written durable and searchable.
+    pub(crate) fn commit(&mut self) -> Result<Base, IndexError> {
+        if self.uncommitted {
+            self.stamp += 1;
+            self.lexical.commit(self.stamp)?;
+            let redo = self.redo.iter().filter_map(|path| self.files.get(path));
+            let still_pending: Vec<i64> = redo.map(|rows| rows.file.id).collect();
+            self.store.lexical_committed(self.stamp, &still_pending)?;
+            self.uncommitted = false;
+        }
+        self.base()
+    }
+
+    /// The rows with the committed full text.
+    pub(crate) fn base(&self) -> Result<Base, IndexError> {
+        Ok(Base::new(self.files.clone(), self.lexical.reader()?))
+    }
+
+    /// Forgets everything that is stored.
+    pub(crate) fn clear(&mut self, folder: &Path) -> Result<(), IndexError> {
+        self.store.clear()?;
+        self.files.clear();
+        self.redo.clear();
+        let generation = begin_generation(&mut self.store)?;
+        self.lexical = open_lexical(folder, generation, &mut self.store)?;
+        self.stamp = 0;
+        self.uncommitted = true;
+        remove_older(folder, generation)
+    }
+}
+
+impl Reader {
+    fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), store: None, lexical: None, version: None }
+    }
+
+    /// What the writer has committed, if that has changed since the last call. What cannot be read
+    /// while the writer works counts as unchanged.
+    pub(crate) fn refresh(&mut self) -> Result<Option<Base>, IndexError> {
+        if self.store.is_none() {
+            self.store = IndexStore::open_to_read(&self.folder)?;
+        }
+        let Some(store) = &self.store else { return Ok(None) };
+        let version = store.data_version()?;
+        if self.version == Some(version) {
+            return Ok(None);
+        }
+        let Some(generation) = store.meta(GENERATION)? else { return Ok(None) };
+        let lexical = match LexicalIndex::open_to_read(&lexical_folder(&self.folder, generation)) {
+            Ok(lexical) => lexical,
+            Err(error) => {
+                tracing::debug!(%error, "the full text is read later");
+                return Ok(None);
+            }
+        };
+        let reader = match &lexical {
+            Some(lexical) => lexical.reader()?,
+            None => LexicalReader::empty(),
+        };
+        let files = store
+            .load()?
+            .files
+            .into_iter()
+            .map(|rows| (Arc::clone(&rows.file.path), Arc::new(rows)))
+            .collect();
+        self.lexical = lexical;
+        self.version = Some(version);
+        Ok(Some(Base::new(files, reader)))
+    }
+}
+
+fn empty(file: FileRow) -> FileRows {
+    FileRows { file, chunks: Vec::new(), symbols: Vec::new() }
+}
+
+/// Opens the rows; structural damage is found before anything is read from them.
+fn open_store(folder: &Path) -> Result<(IndexStore, Opened), IndexError> {
+    let (store, state) = IndexStore::open(folder)?;
+    let wrong = match store.check() {
+        Ok(wrong) => wrong,
+        Err(error) if error.is_damage() => Some(error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(reason) = wrong else { return Ok((store, state)) };
+    tracing::warn!(%reason, "the index is damaged and is made anew");
+    store.set_aside()?;
+    let (store, _) = IndexStore::open(folder)?;
+    Ok((store, Opened::Replaced(reason)))
+}
+
+/// Whether the full text is the one that the rows were committed with: the same last commit, or one
+/// more whose record the crash prevented, and as many documents as there are chunks.
+fn is_sound(store: &IndexStore, lexical: &LexicalIndex, chunks: usize) -> Result<bool, IndexError> {
+    let pending = !store.pending()?.is_empty();
+    let (recorded, found) = (store.meta(STAMP)?, lexical.stamp()?);
+    if pending {
+        return Ok(found >= recorded);
+    }
+    Ok(found == recorded && lexical.reader()?.len() == chunks)
+}
+
+fn lexical_folder(folder: &Path, generation: u64) -> PathBuf {
+    folder.join(format!("lexical-{generation:016x}"))
+}
+
+/// Names a new, empty full text and marks all files as pending for it.
+fn begin_generation(store: &mut IndexStore) -> Result<u64, IndexError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let generation = now >> 1;
+    store.all_pending()?;
+    store.set_meta(STAMP, 0)?;
+    store.set_meta(GENERATION, generation)?;
+    Ok(generation)
+}
+
+/// Removes every full text but that of `generation`.
+fn remove_older(folder: &Path, generation: u64) -> Result<(), IndexError> {
+    let fail = |source| IndexError::Folder { path: folder.to_owned(), source };
+    let kept = lexical_folder(folder, generation);
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let old = entry.file_name().to_string_lossy().starts_with("lexical-");
+        if old && entry.path() != kept {
+            match fs::remove_dir_all(entry.path()) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(fail(source));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn open_lexical(
+    folder: &Path,
+    generation: u64,
+    store: &mut IndexStore,
+) -> Result<LexicalIndex, IndexError> {
+    let (mut lexical, state) = LexicalIndex::open(&lexical_folder(folder, generation))?;
+    if state != lexical_index::Opened::Existing {
+        store.all_pending()?;
+        store.set_meta(STAMP, 0)?;
+        lexical.commit(0)?;
+    }
+    Ok(lexical)
+}

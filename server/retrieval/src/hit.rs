@@ -1,0 +1,100 @@
+use std::{ops::Range, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use text::TextRange;
+use thiserror::Error;
+
+/// Which signals take part in a search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SearchMode {
+    /// All that there are.
+    #[default]
+    Hybrid,
+    /// Words alone.
+    Lexical,
+    /// Meaning: words with their common variants, and vectors where there are any.
+    Semantic,
+    /// Names of definitions alone.
+    Symbol,
+}
+
+/// A mode that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("unknown search mode {0:?}; use hybrid, lexical, semantic or symbol")]
+pub struct UnknownMode(String);
+
+impl SearchMode {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Hybrid, "hybrid"),
+        (Self::Lexical, "lexical"),
+        (Self::Semantic, "semantic"),
+        (Self::Symbol, "symbol"),
+    ];
+
+    /// Its name on the command line and in JSON.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(mode, _)| *mode == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl FromStr for SearchMode {
+    type Err = UnknownMode;
+
+    fn from_str(name: &str) -> Result<Self, UnknownMode> {
+        let found = Self::ALL.iter().find(|(_, known)| *known == name);
+        found.map(|(mode, _)| *mode).ok_or_else(|| UnknownMode(name.to_owned()))
+    }
+}
+
+/// What to look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchQuery {
+    /// A question, words, an identifier or a path.
+    pub text: String,
+    /// Most hits wanted.
+    pub limit: usize,
+    /// Which signals take part.
+    pub mode: SearchMode,
+    /// Only files under these relative paths; all when empty.
+    pub within: Vec<String>,
+    /// Files that are open or mentioned: they and their neighbours stand a little higher.
+    pub near: Vec<String>,
+}
+
+impl Default for SearchQuery {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            limit: 10,
+            mode: SearchMode::Hybrid,
+            within: Vec::new(),
+            near: Vec::new(),
+        }
+    }
+}
+
+/// A place that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The file, relative to the workspace.
+    pub path: String,
+    /// Its bytes in the current text.
+    pub range: TextRange,
+    /// Its zero-based lines, the end not included.
+    pub lines: Range<u32>,
+    /// What is defined there.
+    pub symbol: Option<String>,
+    /// The kind of that.
+    pub kind: Option<String>,
+    /// Rank within this answer; comparable in one answer only.
+    pub score: f32,
+    /// Which signals found it: `lexical`, `symbol`, `path`.
+    pub sources: Vec<&'static str>,
+    /// The text at `range`.
+    pub text: String,
+    /// How much of what is rare in the question occurs here, from 0 to 1. Below
+    /// [`SUPPORTED`](crate::SUPPORTED) the hit shares words with the question but does not answer
+    /// it.
+    pub support: f32,
+}

@@ -1,0 +1,154 @@
+use lexical_index::{Query, QueryTerm, Tokens, is_stop_word};
+
+use crate::words;
+
+/// How much two neighbouring words count when code joins them into one identifier.
+const JOINED: f32 = 0.6;
+/// How much an identifier written as such counts.
+const IDENTIFIER: f32 = 2.0;
+
+/// What a question asks for, taken apart.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Question {
+    /// Terms for the full text.
+    pub(crate) query: Query,
+    /// For each term whether the question rests on it: neither generic nor made up by us.
+    pub(crate) essential: Vec<bool>,
+    /// Words that are written as identifiers are: `parse_header`, `HTTPServer`, `a::b`, or in
+    /// backticks; or the whole question when it is one or two words.
+    pub(crate) identifiers: Vec<String>,
+    /// Words that look like paths or file names.
+    pub(crate) paths: Vec<String>,
+}
+
+impl Question {
+    /// Takes `text` apart. `expand` adds what programmers write for the words.
+    pub(crate) fn new(text: &str, expand: bool) -> Self {
+        let mut question = Self::default();
+        let words: Vec<&str> =
+            text.split(|c: char| c.is_whitespace() || ",;?!\"'()[]{}<>".contains(c)).collect();
+        let words: Vec<&str> =
+            words.into_iter().map(|word| word.trim_matches(['.', ':', '/'])).collect();
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        let brief = words.len() <= 2;
+        let mut tokens = Tokens::new();
+        for word in &words {
+            let quoted = word.starts_with('`');
+            let word = word.trim_matches('`');
+            let identifier = quoted || brief || looks_like_identifier(word);
+            if looks_like_path(word) {
+                question.paths.push(word.to_owned());
+            } else if identifier && word.chars().any(char::is_alphanumeric) {
+                question.identifiers.push(word.to_owned());
+            }
+            question.word(word, identifier, expand, &mut tokens);
+        }
+        if expand {
+            question.joined(&words);
+        }
+        question
+    }
+
+    fn word(&mut self, word: &str, identifier: bool, expand: bool, tokens: &mut Tokens) {
+        let generic = !identifier && words::is_generic(&word.to_lowercase());
+        let terms = tokens.list(word);
+        let whole = terms.len().saturating_sub(1);
+        for (number, term) in terms.into_iter().enumerate() {
+            let weight = if generic {
+                words::GENERIC_WEIGHT
+            } else if identifier && number == whole {
+                IDENTIFIER
+            } else {
+                1.0
+            };
+            let variants = if expand { words::variants(&term) } else { Vec::new() };
+            self.term(QueryTerm { text: term, weight, variants }, !generic);
+        }
+    }
+
+    /// `index writer` may be written `IndexWriter`, `index_writer` or `index-writer`.
+    fn joined(&mut self, words: &[&str]) {
+        let plain: Vec<String> =
+            words.iter().map(|word| word.trim_matches('`').to_lowercase()).collect();
+        for pair in plain.windows(2) {
+            let [first, second] = pair else { continue };
+            let word = |word: &str| {
+                word.len() > 1 && word.chars().all(char::is_alphabetic) && !is_stop_word(word)
+            };
+            if !word(first) || !word(second) {
+                continue;
+            }
+            let text = format!("{first}{second}");
+            let singular = second.strip_suffix('s').map(|second| (format!("{first}{second}"), 1.0));
+            let variants = singular.into_iter().collect();
+            self.term(QueryTerm { text, weight: JOINED, variants }, false);
+        }
+    }
+
+    fn term(&mut self, term: QueryTerm, essential: bool) {
+        if let Some(known) = self.query.terms.iter_mut().find(|known| known.text == term.text) {
+            known.weight = known.weight.max(term.weight);
+            return;
+        }
+        self.query.terms.push(term);
+        self.essential.push(essential);
+    }
+}
+
+fn looks_like_identifier(word: &str) -> bool {
+    let inner_upper = word
+        .chars()
+        .zip(word.chars().skip(1))
+        .any(|(before, now)| before.is_lowercase() && now.is_uppercase());
+    let letters = word.chars().any(char::is_alphabetic);
+    letters
+        && (word.contains('_')
+            || word.contains("::")
+            || inner_upper
+            || word
+                .split_once('.')
+                .is_some_and(|(head, tail)| !head.is_empty() && !tail.is_empty()))
+}
+
+fn looks_like_path(word: &str) -> bool {
+    let extension = word.rsplit_once('.').is_some_and(|(stem, extension)| {
+        !stem.is_empty()
+            && (1..=5).contains(&extension.len())
+            && extension.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && extension.chars().any(|c| c.is_ascii_lowercase())
+    });
+    let folder = word.contains('/') && !word.contains("://");
+    (folder || extension) && !word.contains("::")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, identifiers: &[&str], paths: &[&str]) {
+        let question = Question::new(text, true);
+        assert_eq!(question.identifiers, identifiers, "identifiers of {text:?}");
+        assert_eq!(question.paths, paths, "paths of {text:?}");
+    }
+
+    #[test]
+    fn identifiers_and_paths_are_told_from_prose() {
+        check("Where does `commit` call prepare_commit?", &["commit", "prepare_commit"], &[]);
+        check("what is in src/index/mod.rs and README.md", &[], &["src/index/mod.rs", "README.md"]);
+        check("How are stale segments merged?", &[], &[]);
+        check("IndexWriter", &["IndexWriter"], &[]);
+        check("index writer", &["index", "writer"], &[]);
+        check("why does HashMap::insert grow", &["HashMap::insert"], &[]);
+    }
+
+    #[test]
+    fn neighbours_are_joined_and_generic_words_count_little() {
+        let question = Question::new("How does the index writer handle segments?", true);
+        let find = |text: &str| question.query.terms.iter().position(|term| term.text == text);
+        assert!(find("indexwriter").is_some());
+        let handle = find("handl").expect("the word is kept");
+        assert!(question.query.terms[handle].weight < 0.5 && !question.essential[handle]);
+        let segment = find("segment").expect("the word is kept");
+        assert!(question.essential[segment]);
+    }
+}

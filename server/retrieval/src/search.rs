@@ -1,0 +1,283 @@
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use base::CancelToken;
+use indexer::{FileRows, IndexSnapshot};
+use lexical_index::Tokens;
+
+use crate::{
+    excerpt::Excerpts,
+    hit::{Hit, SearchMode, SearchQuery},
+    names,
+    question::Question,
+    symbols,
+};
+
+/// Hits below this share words with a question but do not answer it; see [`Hit::support`].
+/// Calibrated on the development questions of `tests/eval/retrieval`.
+pub const SUPPORTED: f32 = 0.5;
+
+/// How many chunks the full text proposes.
+const CANDIDATES: usize = 200;
+/// How many definitions each identifier proposes.
+const DEFINITIONS: usize = 20;
+/// Hits of one file in an answer: more say little that the first ones do not.
+const PER_FILE: usize = 2;
+
+/// How much each signal counts beside the best full-text score, which is 1.
+const EXACT_SYMBOL: f32 = 1.0;
+const LIKE_SYMBOL: f32 = 0.3;
+const PATH: f32 = 1.2;
+const NEAR: f32 = 0.08;
+/// Share of the other chunks of a file in the rank of its best one.
+const COMPANY: f32 = 0.15;
+/// What is left of the rank of a test, an example or a changelog.
+const BESIDE_THE_POINT: f32 = 0.7;
+
+/// The places that `query` is about, best first. Empty when nothing fits or the work was cancelled.
+/// Exact identifiers and paths always come up.
+pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) -> Vec<Hit> {
+    let question = Question::new(&query.text, query.mode != SearchMode::Lexical);
+    let accept = |path: &str| {
+        query.within.is_empty() || query.within.iter().any(|folder| is_under(path, folder))
+    };
+    let mut candidates = Candidates::default();
+    let mut rarities = Vec::new();
+    if query.mode != SearchMode::Symbol {
+        let (found, rare) = index.find(&question.query, &accept, CANDIDATES.max(query.limit * 4));
+        let best = found.first().map_or(1.0, |found| found.score);
+        for found in found {
+            candidates.add(&found.rows, found.chunk, found.score / best, "lexical");
+        }
+        rarities = rare;
+    }
+    if cancel.is_cancelled() {
+        return Vec::new();
+    }
+    match query.mode {
+        SearchMode::Hybrid | SearchMode::Semantic => {
+            for identifier in &question.identifiers {
+                add_symbols(index, identifier, &accept, false, &mut candidates);
+            }
+            add_paths(index, &question.paths, &accept, &mut candidates);
+        }
+        SearchMode::Symbol => {
+            add_symbols(index, &query.text, &accept, true, &mut candidates);
+        }
+        SearchMode::Lexical => {}
+    }
+    candidates.weigh(&question, query);
+    if cancel.is_cancelled() {
+        return Vec::new();
+    }
+    hits(index, candidates, &question, &rarities, query.limit)
+}
+
+fn is_under(path: &str, folder: &str) -> bool {
+    let folder = folder.trim_end_matches('/');
+    folder.is_empty()
+        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Chunks that may be the answer.
+#[derive(Default)]
+struct Candidates {
+    chunks: HashMap<(Arc<str>, usize), Candidate>,
+}
+
+struct Candidate {
+    rows: Arc<FileRows>,
+    chunk: usize,
+    score: f32,
+    sources: Vec<&'static str>,
+}
+
+impl Candidates {
+    fn add(&mut self, rows: &Arc<FileRows>, chunk: usize, score: f32, source: &'static str) {
+        let key = (Arc::clone(&rows.file.path), chunk);
+        let candidate = self.chunks.entry(key).or_insert_with(|| Candidate {
+            rows: Arc::clone(rows),
+            chunk,
+            score: 0.0,
+            sources: Vec::new(),
+        });
+        candidate.score += score;
+        if !candidate.sources.contains(&source) {
+            candidate.sources.push(source);
+        }
+    }
+
+    /// Lets what is known of the files count.
+    fn weigh(&mut self, question: &Question, query: &SearchQuery) {
+        let about_tests = ["test", "bench", "benchmark", "exampl", "chang", "changelog", "releas"];
+        let about_tests =
+            question.query.terms.iter().any(|term| about_tests.contains(&term.text.as_str()));
+        let mut files = HashMap::<Arc<str>, f32>::new();
+        for ((path, _), candidate) in &self.chunks {
+            *files.entry(Arc::clone(path)).or_default() += candidate.score;
+        }
+        for ((path, _), candidate) in &mut self.chunks {
+            let others = files.get(path).copied().unwrap_or_default() - candidate.score;
+            candidate.score += COMPANY * (1.0 + others).ln();
+            if !about_tests && names::is_beside_the_point(path) {
+                candidate.score *= BESIDE_THE_POINT;
+            }
+            if query.near.iter().any(|near| near.as_str() == &**path) {
+                candidate.score += NEAR * 2.0;
+            } else if query.near.iter().any(|near| folder(near) == folder(path)) {
+                candidate.score += NEAR;
+            }
+        }
+    }
+
+    fn sorted(self) -> Vec<Candidate> {
+        let mut candidates: Vec<Candidate> = self.chunks.into_values().collect();
+        candidates.sort_unstable_by(|a, b| {
+            b.score
+                .total_cmp(&a.score)
+                .then_with(|| (&a.rows.file.path, a.chunk).cmp(&(&b.rows.file.path, b.chunk)))
+        });
+        candidates
+    }
+}
+
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Adds the chunks that define `identifier`.
+fn add_symbols(
+    index: &IndexSnapshot,
+    identifier: &str,
+    accept: &dyn Fn(&str) -> bool,
+    fuzzy: bool,
+    candidates: &mut Candidates,
+) {
+    for found in symbols::ranked(index, identifier, accept, DEFINITIONS) {
+        let exact = found.score >= symbols::EXACT;
+        if !exact && !fuzzy {
+            continue;
+        }
+        let name = found.symbol().name_range;
+        let chunk = found.rows.chunks.iter().position(|chunk| chunk.range.contains_range(name));
+        let Some(chunk) = chunk else { continue };
+        let weight = if exact { EXACT_SYMBOL } else { LIKE_SYMBOL };
+        candidates.add(&found.rows, chunk, weight * found.score, "symbol");
+    }
+}
+
+/// Adds the beginnings of files that are named by a path or the end of one.
+fn add_paths(
+    index: &IndexSnapshot,
+    paths: &[String],
+    accept: &dyn Fn(&str) -> bool,
+    candidates: &mut Candidates,
+) {
+    for named in paths {
+        let named = named.trim_start_matches("./").to_lowercase();
+        for rows in index.files().filter(|rows| accept(&rows.file.path)) {
+            let path = rows.file.path.to_lowercase();
+            let ends = path.strip_suffix(&named);
+            let ends = ends.is_some_and(|head| head.is_empty() || head.ends_with('/'));
+            let folder = !named.is_empty() && is_under(&path, &named);
+            if (ends || folder) && !rows.chunks.is_empty() {
+                // A path that is named whole is meant before those that only end like it.
+                let weight = if path == named { PATH } else { PATH * 0.8 };
+                let weight = if folder && !ends { PATH * 0.3 } else { weight };
+                let best = candidates
+                    .chunks
+                    .values()
+                    .filter(|candidate| candidate.rows.file.path == rows.file.path)
+                    .max_by(|a, b| a.score.total_cmp(&b.score))
+                    .map_or(0, |candidate| candidate.chunk);
+                candidates.add(rows, best, weight, "path");
+            }
+        }
+    }
+}
+
+/// The best candidates with their current text, few of each file.
+fn hits(
+    index: &IndexSnapshot,
+    candidates: Candidates,
+    question: &Question,
+    rarities: &[f32],
+    limit: usize,
+) -> Vec<Hit> {
+    let mut excerpts = Excerpts::new(index);
+    let mut of_file = HashMap::<Arc<str>, usize>::new();
+    let mut seen = HashSet::new();
+    let mut tokens = Tokens::new();
+    let mut hits = Vec::new();
+    for candidate in candidates.sorted() {
+        if hits.len() >= limit {
+            break;
+        }
+        let path = &candidate.rows.file.path;
+        let count = of_file.entry(Arc::clone(path)).or_default();
+        if *count >= PER_FILE {
+            continue;
+        }
+        let Some(excerpt) = excerpts.get(&candidate.rows, candidate.chunk) else { continue };
+        // Two chunks of an old text may have become one, and files may be copies of each other.
+        if excerpt.text.trim().is_empty() || !seen.insert(excerpt.chunk.hash) {
+            continue;
+        }
+        *count += 1;
+        let support = support(path, excerpt.text, question, rarities, &mut tokens);
+        hits.push(Hit {
+            path: path.to_string(),
+            range: excerpt.chunk.range,
+            lines: excerpt.chunk.lines.clone(),
+            symbol: excerpt.chunk.symbol.as_deref().map(str::to_owned),
+            kind: excerpt.chunk.kind.as_deref().map(str::to_owned),
+            score: candidate.score,
+            sources: candidate.sources,
+            text: excerpt.text.to_owned(),
+            support,
+        });
+    }
+    hits
+}
+
+/// The share of the question's essential terms, counted by their rarity, that occur in an excerpt
+/// or its path. A term that occurs nowhere in the workspace is as rare as can be.
+fn support(
+    path: &str,
+    text: &str,
+    question: &Question,
+    rarities: &[f32],
+    tokens: &mut Tokens,
+) -> f32 {
+    let mut held: HashSet<String> = HashSet::new();
+    for part in [path, text] {
+        tokens.each(part, |term| {
+            if !held.contains(term) {
+                held.insert(term.to_owned());
+            }
+        });
+    }
+    let rarest = rarities.iter().copied().fold(0.0, f32::max).max(6.0);
+    let (mut covered, mut all) = (0.0, 0.0);
+    for (number, term) in question.query.terms.iter().enumerate() {
+        if !question.essential.get(number).copied().unwrap_or(false) {
+            continue;
+        }
+        let rarity = match rarities.get(number) {
+            Some(rarity) if *rarity > 0.0 => *rarity,
+            _ => rarest,
+        };
+        all += rarity;
+        if held.contains(&term.text) {
+            covered += rarity;
+        } else if term.variants.iter().any(|(variant, _)| held.contains(variant)) {
+            covered += rarity * 0.5;
+        }
+    }
+    if all > 0.0 { covered / all } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests;
