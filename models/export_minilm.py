@@ -4,11 +4,11 @@
 
 SOURCE holds model.safetensors, config.json, tokenizer.json, tokenizer_config.json and
 special_tokens_map.json; model.onnx and the four JSON files that fastembed reads go to TARGET. The
-graph is built node by node, so the bytes are the same on every run and every machine. Before anything
-is written the graph is run by ONNX's reference evaluator, and its similarities are compared with those
-that the model's makers publish and with a forward pass in plain numpy.
+graph is built node by node, so the bytes are the same on every run and every machine. Before
+anything is written the graph is run by ONNX's reference evaluator, and its similarities are
+compared with those that the model's makers publish and with a forward pass in plain numpy.
 
-The graph gives one vector for each token. Averaging and scaling them to length 1 is the caller's part.
+The graph gives one vector for each token. Averaging and scaling them to length 1 is the caller's.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ SENTENCES = [
 PUBLISHED = np.array([[1.0, 0.6660, 0.1046], [0.6660, 1.0, 0.1411], [0.1046, 0.1411, 1.0]])
 TOLERANCE = 1e-4
 
+# A factor and what is added to the product.
+Affine = tuple[np.ndarray, np.ndarray]
+
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """The tensors of a safetensors file; those of 32-bit floats only."""
@@ -72,10 +75,10 @@ class Weights:
     def get(self, name: str) -> np.ndarray:
         return self.tensors[name]
 
-    def norm(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def norm(self, name: str) -> Affine:
         return self.get(f"{name}.LayerNorm.weight"), self.get(f"{name}.LayerNorm.bias")
 
-    def linear(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def linear(self, name: str) -> Affine:
         """Weights laid out for `x @ weights + bias`."""
         return np.ascontiguousarray(self.get(f"{name}.weight").T), self.get(f"{name}.bias")
 
@@ -95,12 +98,12 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
-    def linear(self, x: str, weights: tuple[np.ndarray, np.ndarray], name: str) -> str:
+    def linear(self, x: str, weights: Affine, name: str) -> str:
         matrix = self.constant(f"{name}.weight", weights[0])
         bias = self.constant(f"{name}.bias", weights[1])
         return self.add("Add", [self.add("MatMul", [x, matrix], f"{name}.product"), bias], name)
 
-    def norm(self, x: str, weights: tuple[np.ndarray, np.ndarray], epsilon: float, name: str) -> str:
+    def norm(self, x: str, weights: Affine, epsilon: float, name: str) -> str:
         scale = self.constant(f"{name}.scale", weights[0])
         bias = self.constant(f"{name}.bias", weights[1])
         return self.add("LayerNormalization", [x, scale, bias], name, axis=-1, epsilon=epsilon)
@@ -135,7 +138,8 @@ def embed(graph: Graph, weights: Weights) -> str:
     """Words, positions and token types, added and normalised."""
     prefix = "embeddings"
     words = graph.constant(f"{prefix}.words", weights.get(f"{prefix}.word_embeddings.weight"))
-    types = graph.constant(f"{prefix}.types", weights.get(f"{prefix}.token_type_embeddings.weight"))
+    types = weights.get(f"{prefix}.token_type_embeddings.weight")
+    types = graph.constant(f"{prefix}.types", types)
     positions = weights.get(f"{prefix}.position_embeddings.weight")
     positions = graph.constant(f"{prefix}.positions", positions)
     word = graph.add("Gather", [words, "input_ids"], f"{prefix}.word", axis=0)
@@ -165,20 +169,28 @@ def attention_mask(graph: Graph) -> str:
 
 def encoder_layer(graph: Graph, weights: Weights, hidden: str, mask: str, layer: int) -> str:
     source, prefix = f"encoder.layer.{layer}", f"layer.{layer}"
+
+    def linear(x: str, part: str, name: str) -> str:
+        return graph.linear(x, weights.linear(f"{source}.{part}"), f"{prefix}.{name}")
+
+    def norm(x: str, part: str, name: str) -> str:
+        affine = weights.norm(f"{source}.{part}")
+        return graph.norm(x, affine, weights.epsilon, f"{prefix}.{name}")
+
     attended = attention(graph, weights, hidden, mask, (f"{source}.attention", prefix))
-    attended = graph.linear(attended, weights.linear(f"{source}.attention.output.dense"), f"{prefix}.attended")
+    attended = linear(attended, "attention.output.dense", "attended")
     attended = graph.add("Add", [attended, hidden], f"{prefix}.attention.sum")
-    norm = weights.norm(f"{source}.attention.output")
-    attended = graph.norm(attended, norm, weights.epsilon, f"{prefix}.attention.norm")
+    attended = norm(attended, "attention.output", "attention.norm")
 
-    inner = graph.linear(attended, weights.linear(f"{source}.intermediate.dense"), f"{prefix}.inner")
-    inner = gelu(graph, inner, f"{prefix}.gelu")
-    outer = graph.linear(inner, weights.linear(f"{source}.output.dense"), f"{prefix}.outer")
+    inner = gelu(graph, linear(attended, "intermediate.dense", "inner"), f"{prefix}.gelu")
+    outer = linear(inner, "output.dense", "outer")
     outer = graph.add("Add", [outer, attended], f"{prefix}.sum")
-    return graph.norm(outer, weights.norm(f"{source}.output"), weights.epsilon, f"{prefix}.norm")
+    return norm(outer, "output", "norm")
 
 
-def attention(graph: Graph, weights: Weights, hidden: str, mask: str, names: tuple[str, str]) -> str:
+def attention(
+    graph: Graph, weights: Weights, hidden: str, mask: str, names: tuple[str, str]
+) -> str:
     source, prefix = names
     heads, width = weights.heads, weights.head_width
     split = np.array([0, 0, heads, width], np.int64)
@@ -209,8 +221,8 @@ def gelu(graph: Graph, x: str, name: str) -> str:
     one = graph.constant(f"{name}.one", np.array(1, np.float32))
     half = graph.constant(f"{name}.half", np.array(0.5, np.float32))
     error = graph.add("Erf", [graph.add("Div", [x, root], f"{name}.divided")], f"{name}.erf")
-    product = graph.add("Mul", [x, graph.add("Add", [error, one], f"{name}.raised")], f"{name}.product")
-    return graph.add("Mul", [product, half], name)
+    raised = graph.add("Add", [error, one], f"{name}.raised")
+    return graph.add("Mul", [graph.add("Mul", [x, raised], f"{name}.product"), half], name)
 
 
 def forward(weights: Weights, ids: np.ndarray) -> np.ndarray:
@@ -258,7 +270,8 @@ def tokenize(vocabulary: dict[str, int], text: str) -> list[int]:
     for word in words + [word] * bool(word):
         start = 0
         while start < len(word):
-            pieces = [("##" * (start > 0) + word[start:end], end) for end in range(len(word), start, -1)]
+            mark = "##" * (start > 0)
+            pieces = [(mark + word[start:end], end) for end in range(len(word), start, -1)]
             piece, start = next((piece, end) for piece, end in pieces if piece in vocabulary)
             ids.append(vocabulary[piece])
     return [*ids, vocabulary["[SEP]"]]
@@ -284,7 +297,7 @@ def check(weights: Weights, model: onnx.ModelProto, source: Path) -> None:
     similarities = np.array(means) @ np.array(means).T
     difference = float(np.abs(similarities - PUBLISHED).max())
     if difference > TOLERANCE:
-        sys.exit(f"the similarities differ from the published ones by {difference}:\n{similarities}")
+        sys.exit(f"the similarities differ from the published by {difference}:\n{similarities}")
 
 
 def write_tokenizer(source: Path, target: Path) -> None:

@@ -115,10 +115,8 @@ mod tests {
         let of = |gb: f64, cores| {
             tier(&Hardware { memory: (gb * 1e9) as u64, cores, ..Hardware::default() })
         };
-        assert_eq!(
-            [of(4.0, 4), of(7.8, 4), of(16.5, 8), of(33.0, 8), of(67.0, 16)],
-            [0, 8, 16, 32, 32]
-        );
-        assert_eq!([of(4.0, 2), of(7.8, 2), of(16.5, 2), of(33.0, 2)], [0, 0, 8, 16]);
+        let sizes = [of(2.0, 4), of(4.0, 4), of(7.8, 4), of(16.5, 8), of(33.0, 8), of(67.0, 16)];
+        assert_eq!(sizes, [0, 4, 8, 16, 32, 32]);
+        assert_eq!([of(4.0, 2), of(7.8, 2), of(16.5, 2), of(33.0, 2)], [0, 4, 8, 16]);
     }
 }

@@ -129,9 +129,11 @@ fn slug(file_name: &str) -> String {
     let lower = file_name.to_ascii_lowercase();
     let stem = lower.strip_suffix(".gguf").unwrap_or(&lower);
     let plain = |ch: char| if ch.is_ascii_alphanumeric() || "._-".contains(ch) { ch } else { '-' };
-    let mut slug: String = stem.chars().map(plain).take(80).collect();
-    slug = slug.trim_matches(['-', '.']).to_owned();
-    if slug.is_empty() { "model".to_owned() } else { slug }
+    let slug: String = stem.chars().map(plain).take(80).collect();
+    match slug.trim_matches(['-', '.']) {
+        "" => "model".to_owned(),
+        slug => slug.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub(crate) struct Record {
     pub(crate) derived: Option<Derived>,
     /// The files; the first is the model.
     pub(crate) files: Vec<FileRecord>,
-    /// Seconds since 1970.
+    /// When it was installed, in nanoseconds since 1970.
     pub(crate) installed_at: u64,
     /// What the last full verification found wrong.
     #[serde(default)]
@@ -71,7 +71,7 @@ impl Record {
             source,
             derived: None,
             files: Vec::new(),
-            installed_at: UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
+            installed_at: UNIX_EPOCH.elapsed().map_or(0, nanoseconds),
             damaged: None,
         }
     }
@@ -154,5 +154,9 @@ pub(crate) fn stamp(path: &Path) -> io::Result<(u64, u64)> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a file"));
     }
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok((metadata.len(), u64::try_from(modified.as_nanos()).unwrap_or(u64::MAX)))
+    Ok((metadata.len(), nanoseconds(modified)))
+}
+
+fn nanoseconds(since: Duration) -> u64 {
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -94,7 +94,7 @@ fn act(action: Action, global: &Global) -> Result<ExitCode> {
             if global.json { json(&models)? } else { table(&models)? }
         }
         Action::Recommend => recommend(&registry, global)?,
-        Action::Pull { models } => pull(&registry, &models, global, &cancel)?,
+        Action::Pull { models } => return pull(&registry, &models, global, &cancel),
         Action::Import { file, id } => {
             let shown = Shown::default();
             let model = registry.import(&file, id.as_deref(), &cancel, &mut shown.sink());
@@ -129,7 +129,7 @@ fn pull(
     models: &[String],
     global: &Global,
     cancel: &CancelToken,
-) -> Result<()> {
+) -> Result<ExitCode> {
     let quantizer = WorkerQuantizer {
         program: Global::program()?,
         engine: inference_llama::ENGINE_VERSION.to_owned(),
@@ -141,11 +141,21 @@ fn pull(
             _ => wanted.push(model.clone()),
         }
     }
+    let mut failed = None;
     for id in &wanted {
         let (start, shown) = (Instant::now(), Shown::default());
         let pulled = registry.pull(id, Some(&quantizer), cancel, &mut shown.sink());
         output::progress_done();
-        let model = pulled?;
+        let model = match pulled {
+            Ok(model) => model,
+            Err(RegistryError::Cancelled) => return Err(RegistryError::Cancelled.into()),
+            // What one model lacks, another may have: the rest is still fetched.
+            Err(error) => {
+                note(&format!("{id}: {error}"));
+                failed = failed.or(Some(error));
+                continue;
+            }
+        };
         let size = megabytes(model.bytes);
         if shown.worked() {
             let seconds = start.elapsed().as_secs_f32();
@@ -154,7 +164,12 @@ fn pull(
             note(&format!("{id}: {size}, already here"));
         }
     }
-    answer(registry, &wanted, global)
+    answer(registry, &wanted, global)?;
+    match failed {
+        None => Ok(ExitCode::SUCCESS),
+        Some(error) if error.is_missing_component() => Ok(ExitCode::from(output::MISSING)),
+        Some(_) => Ok(ExitCode::FAILURE),
+    }
 }
 
 fn verify(

@@ -172,7 +172,7 @@ fn preamble(reader: &mut Reader<'_>, file_bytes: u64) -> Result<u32, GgufError> 
             advice: "convert the model again or get a newer file of it",
         }),
         // A file in the byte order of another machine has its version in the upper bytes.
-        _ if version & 0xffff == 0 => Err(GgufError::Version {
+        _ if version.trailing_zeros() >= 16 => Err(GgufError::Version {
             version: version.swap_bytes(),
             advice: "the file is big-endian: get the usual little-endian one",
         }),

@@ -9,8 +9,6 @@ mod read;
 mod tensors;
 
 #[cfg(test)]
-pub(crate) mod fixture;
-#[cfg(test)]
 mod tests;
 
 use std::{
@@ -79,7 +77,7 @@ pub fn inspect(path: &Path) -> Result<GgufHeader, GgufError> {
     header::parse(&mut BufReader::with_capacity(1 << 18, file), metadata.len())
 }
 
-/// Reads a header from bytes that stand for a file of `file_bytes`, for tests and fuzzing.
+/// Reads a header from bytes that stand for a file of `file_bytes`.
 pub fn parse(bytes: &[u8], file_bytes: u64) -> Result<GgufHeader, GgufError> {
     header::parse(&mut io::Cursor::new(bytes), file_bytes)
 }

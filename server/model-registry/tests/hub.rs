@@ -1,0 +1,341 @@
+//! Downloads from a hub, against a server on this machine that breaks off, lies and changes its mind.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use base::{CancelToken, Folders};
+use model_registry::{Installed, Manifest, Registry, RegistryError, Role, State, Step};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+/// What the server does with one request, in order; the last is repeated.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// Sends all that was asked for.
+    Serve,
+    /// Sends so many bytes of it and breaks off.
+    BreakAfter(usize),
+    /// Leads elsewhere on this server.
+    Redirect,
+    /// Leads to an address that is not encrypted, on another machine.
+    RedirectAway,
+    /// Answers with this status.
+    Status(u16),
+    /// Says nothing until the client goes away.
+    Silence,
+    /// Offers another file under another tag.
+    NewFile,
+}
+
+/// A hub with one file.
+struct Hub {
+    address: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Hub {
+    fn start(file: Vec<u8>, acts: &[Act]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("its address"));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (seen, acts) = (requests.clone(), acts.to_vec());
+        thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                let act = acts.get(number).or(acts.last()).copied().unwrap_or(Act::Serve);
+                let Ok(stream) = stream else { return };
+                // A thread each: a client that was cancelled may hold its connection for a while.
+                let (file, seen) = (file.clone(), seen.clone());
+                thread::spawn(move || answer(stream, act, &file, &seen));
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// The value of a header in each request, in order; empty where it was not sent.
+    fn headers(&self, name: &str) -> Vec<String> {
+        let requests = self.requests.lock().expect("nobody panicked");
+        let value = |request: &String| {
+            let prefix = format!("{name}: ");
+            let line = request.lines().find(|line| line.to_lowercase().starts_with(&prefix));
+            line.map_or(String::new(), |line| line.split_at(prefix.len()).1.to_owned())
+        };
+        requests.iter().map(value).collect()
+    }
+}
+
+fn answer(mut stream: TcpStream, act: Act, file: &[u8], seen: &Mutex<Vec<String>>) {
+    let mut request = String::new();
+    let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+    while reader.read_line(&mut request).is_ok_and(|length| length > 2) {}
+    let header = |name: &str| {
+        let line = request.lines().find(|line| line.to_lowercase().starts_with(name));
+        line.and_then(|line| line.split_once(": ")).map(|(_, value)| value.trim().to_owned())
+    };
+    let start = header("range:")
+        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let same = header("if-range:").is_none_or(|tag| tag == "\"one\"");
+    seen.lock().expect("nobody panicked").push(request.clone());
+    let (file, tag) = match act {
+        Act::NewFile => (&file.iter().map(|byte| !byte).collect::<Vec<_>>()[..], "\"two\""),
+        _ => (file, "\"one\""),
+    };
+    let start = start.filter(|_| same && tag == "\"one\"");
+    let rest = file.get(start.unwrap_or(0)..).unwrap_or_default();
+    let head = match (act, start) {
+        (Act::Status(status), _) => format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n"),
+        (Act::Redirect, _) => "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\n\
+             content-length: 0\r\n\r\n"
+            .to_owned(),
+        (Act::RedirectAway, _) => "HTTP/1.1 302 Found\r\nlocation: http://evil.example/model\r\n\
+             content-length: 0\r\n\r\n"
+            .to_owned(),
+        (_, Some(start)) => format!(
+            "HTTP/1.1 206 Partial Content\r\netag: {tag}\r\ncontent-length: {}\r\n\
+             content-range: bytes {start}-{}/{}\r\n\r\n",
+            rest.len(),
+            file.len() - 1,
+            file.len()
+        ),
+        (_, None) => {
+            format!("HTTP/1.1 200 OK\r\netag: {tag}\r\ncontent-length: {}\r\n\r\n", file.len())
+        }
+    };
+    let body = match act {
+        Act::Serve | Act::NewFile => rest,
+        Act::BreakAfter(length) => rest.get(..length).unwrap_or(rest),
+        _ => &[],
+    };
+    // The client may go away at any moment: that is what is tested.
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+    if matches!(act, Act::Silence) {
+        let _ = stream.read(&mut [0]);
+    }
+}
+
+/// A registry in an empty home, whose manifest has one model.
+struct Set {
+    home: TempDir,
+    registry: Registry,
+}
+
+fn model() -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("tiny.gguf");
+    inference::fake::write_tiny_model(&path, 7).expect("written");
+    std::fs::read(path).expect("read")
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn set(hub: &Hub, pinned: Option<&str>) -> Set {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let pinned = pinned.map_or(String::new(), |hash| format!("sha256 = \"{hash}\""));
+    let manifest = format!(
+        r#"
+        hub = "{}"
+        [[model]]
+        id = "tiny"
+        name = "Tiny"
+        roles = ["chat"]
+        license = "MIT"
+        bytes = 1000
+        [model.source]
+        kind = "hub"
+        repository = "someone/tiny"
+        file = "tiny.gguf"
+        {pinned}
+        "#,
+        hub.address
+    );
+    let manifest = Manifest::parse(&manifest).expect("a sound manifest");
+    let registry = Registry::open(&Folders::under(home.path())).expect("it opens");
+    Set { home, registry: registry.with_manifest(manifest) }
+}
+
+impl Set {
+    fn pull(&self) -> Result<Installed, RegistryError> {
+        self.registry.pull("tiny", None, &CancelToken::new(), &mut |_| {})
+    }
+
+    fn state(&self) -> State {
+        self.registry.list().first().expect("one model").state
+    }
+
+    /// Every file under the models, locks apart.
+    fn files(&self) -> Vec<String> {
+        fn collect(folder: &Path, names: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).expect("listed").flatten() {
+                let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+                if path.is_dir() {
+                    collect(&path, names);
+                } else if path.extension().is_none_or(|end| end != "lock") {
+                    names.push(name);
+                }
+            }
+        }
+        let mut names = Vec::new();
+        collect(&self.home.path().join("data/models"), &mut names);
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn a_model_is_fetched_once() {
+    let file = model();
+    let hub = Hub::start(file.clone(), &[Act::Redirect, Act::Serve]);
+    let set = set(&hub, Some(&hash(&file)));
+    assert_eq!(set.state(), State::Available);
+    let installed = set.pull().expect("it is fetched");
+    assert_eq!(std::fs::read(&installed.path).expect("read"), file);
+    assert_eq!((installed.sha256.as_str(), installed.bytes), (&*hash(&file), file.len() as u64));
+    assert_eq!(installed.quantization.as_deref(), Some("F32"));
+    assert_eq!(set.files(), ["record.json", "tiny.gguf"]);
+    assert_eq!(set.pull().expect("it is here"), installed);
+    assert_eq!(
+        hub.requests.lock().expect("nobody panicked").len(),
+        2,
+        "the second pull asks nobody"
+    );
+    assert_eq!(set.registry.model_for(Role::Chat), Some(installed));
+}
+
+#[test]
+fn a_connection_that_breaks_is_taken_up_where_it_broke() {
+    let file = model();
+    let hub =
+        Hub::start(file.clone(), &[Act::BreakAfter(100_000), Act::BreakAfter(50), Act::Serve]);
+    let set = set(&hub, Some(&hash(&file)));
+    set.pull().expect("it is fetched");
+    assert_eq!(hub.headers("range"), ["", "bytes=100000-", "bytes=100050-"]);
+    assert_eq!(hub.headers("if-range"), ["", "\"one\"", "\"one\""]);
+}
+
+#[test]
+fn a_cancelled_download_is_continued_by_the_next_command() {
+    let file = model();
+    let hub = Hub::start(file.clone(), &[Act::BreakAfter(200_000), Act::Serve]);
+    let set = set(&hub, Some(&hash(&file)));
+    let cancel = CancelToken::new();
+    let pulled = set.registry.pull("tiny", None, &cancel, &mut |progress| {
+        if progress.step == Step::Downloading && progress.done >= 200_000 {
+            cancel.cancel();
+        }
+    });
+    assert!(matches!(pulled, Err(RegistryError::Cancelled)), "{pulled:?}");
+    assert_eq!(set.state(), State::Partial);
+    let hashed = std::cell::Cell::new(false);
+    let pulled = set.registry.pull("tiny", None, &CancelToken::new(), &mut |progress| {
+        hashed.set(hashed.get() || progress.step == Step::Verifying);
+    });
+    assert_eq!(std::fs::read(pulled.expect("it is fetched").path).expect("read"), file);
+    assert!(hashed.get(), "what an earlier run wrote is hashed again");
+    assert_eq!(hub.headers("range").last().map(String::as_str), Some("bytes=200000-"));
+    assert_eq!(set.state(), State::Installed);
+}
+
+#[test]
+fn a_silent_server_does_not_hold_up_cancelling() {
+    let hub = Hub::start(model(), &[Act::Silence]);
+    let set = set(&hub, None);
+    let cancel = CancelToken::new();
+    let pulled = set.registry.pull("tiny", None, &cancel, &mut |progress| {
+        if progress.step == Step::Downloading {
+            cancel.cancel();
+        }
+    });
+    assert!(matches!(pulled, Err(RegistryError::Cancelled)), "{pulled:?}");
+}
+
+#[test]
+fn a_file_that_changed_meanwhile_is_fetched_anew() {
+    let file = model();
+    let other: Vec<u8> = file.iter().map(|byte| !byte).collect();
+    let hub = Hub::start(file, &[Act::BreakAfter(1000), Act::NewFile]);
+    let set = set(&hub, Some(&hash(&other)));
+    // The other file has the pinned hash and is no model: it came whole, and is refused for that.
+    let error = set.pull().expect_err("it is no model").to_string();
+    assert!(error.contains("not a GGUF file"), "{error}");
+    assert_eq!(hub.headers("if-range"), ["", "\"one\""]);
+    assert_eq!(set.files(), Vec::<String>::new());
+}
+
+#[test]
+fn a_changed_byte_is_refused_and_nothing_stays() {
+    let mut file = model();
+    let pinned = hash(&file);
+    let last = file.len() - 1;
+    file[last] ^= 1;
+    let hub = Hub::start(file.clone(), &[Act::Serve]);
+    let set = set(&hub, Some(&pinned));
+    let error = set.pull().expect_err("it is not the pinned file");
+    let RegistryError::Checksum { expected, found, .. } = &error else { panic!("{error}") };
+    assert_eq!((expected, found), (&pinned, &hash(&file)));
+    assert_eq!((set.files(), set.state()), (Vec::<String>::new(), State::Available));
+}
+
+#[test]
+fn without_a_pinned_hash_the_first_one_is_recorded() {
+    let file = model();
+    let set = set(&Hub::start(file.clone(), &[Act::Serve]), None);
+    assert_eq!(set.pull().expect("it is fetched").sha256, hash(&file));
+}
+
+#[test]
+fn what_is_no_model_is_refused_whatever_its_hash() {
+    let page = b"<!DOCTYPE html><title>Log in</title>".to_vec();
+    let set = set(&Hub::start(page, &[Act::Serve]), None);
+    let error = set.pull().expect_err("a web page").to_string();
+    assert!(error.contains("web page"), "{error}");
+    assert_eq!(set.files(), Vec::<String>::new());
+}
+
+#[test]
+fn refusals_of_the_server_say_what_to_do() {
+    for (act, named) in [
+        (Act::Status(401), "hearth models import"),
+        (Act::Status(404), "no such file"),
+        (Act::Status(418), "418"),
+        (Act::RedirectAway, "not encrypted"),
+        (Act::Status(503), "run the same command again"),
+        (Act::BreakAfter(0), "run the same command again"),
+    ] {
+        let set = set(&Hub::start(model(), &[act]), None);
+        let error = set.pull().expect_err("refused").to_string();
+        assert!(error.contains(named) && error.contains("someone/tiny"), "{act:?}: {error}");
+    }
+}
+
+#[test]
+fn offline_nothing_is_asked() {
+    let file = model();
+    let hub = Hub::start(file.clone(), &[Act::Serve]);
+    let set = set(&hub, None);
+    let offline = set.registry.clone().offline(true);
+    let error = offline.pull("tiny", None, &CancelToken::new(), &mut |_| {}).expect_err("offline");
+    assert!(error.is_missing_component() && error.to_string().contains("--offline"), "{error}");
+    assert!(hub.requests.lock().expect("nobody panicked").is_empty());
+    set.pull().expect("it is fetched");
+    offline.pull("tiny", None, &CancelToken::new(), &mut |_| {}).expect("it is here already");
+}
+
+#[test]
+fn a_disk_without_room_is_seen_before_anything_is_written() {
+    let file = model();
+    let hub = Hub::start(file, &[Act::Serve]);
+    let mut set = set(&hub, None);
+    let mut manifest = set.registry.manifest().clone();
+    manifest.models[0].bytes = u64::MAX / 2;
+    set.registry = set.registry.with_manifest(manifest);
+    let error = set.pull().expect_err("no disk is that large");
+    assert!(matches!(error, RegistryError::DiskFull { .. }), "{error}");
+    assert!(hub.requests.lock().expect("nobody panicked").is_empty());
+    assert_eq!(set.files(), Vec::<String>::new());
+}
