@@ -287,7 +287,7 @@ impl IndexStore {
     pub fn check(&self) -> Result<Option<String>, StoreError> {
         let verdict: String = self
             .connection
-            .pragma_query_value(None, "quick_check(1)", |row| row.get(0))
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .map_err(StoreError::sqlite(&self.path))?;
         Ok((verdict != "ok").then_some(verdict))
     }

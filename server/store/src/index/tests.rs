@@ -68,6 +68,7 @@ fn rows_come_back_as_they_were_written() {
     assert_eq!(opened, Opened::Existing);
     let loaded = store.load().unwrap();
     assert!(loaded.damaged.is_empty());
+    assert_eq!(store.check().unwrap(), None);
     assert_eq!(loaded.files, [again.put[0].clone(), batch.put[1].clone()]);
     assert_eq!(store.pending().unwrap(), [batch.put[0].file.id, batch.put[1].file.id]);
 }
