@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { openWorkbench, scriptedDaemon, until } from "./harness.mjs";
 
-describe("ghost text", () => {
+describe("ghost text and the status bar", () => {
   let workbench;
   before(async () => {
     workbench = await openWorkbench({ program: scriptedDaemon });
@@ -21,37 +21,37 @@ describe("ghost text", () => {
   /** Types the start of the line that the script completes, until the rest is shown. */
   async function typed(bench, start = "const tot") {
     await bench.page.keyboard.type(start);
-    await bench.ghost().filter({ hasText: "= left + right;" }).waitFor();
+    await bench.ghostIs("al = left + right;");
   }
 
-  it("appears while typing and Tab takes it", () =>
+  it("shows ghost text while typing and Tab takes it", () =>
     inFile(async (bench) => {
       await typed(bench);
       await bench.screenshot("ghost-text");
       await bench.page.keyboard.press("Tab");
       await until(async () => /const total = left \+ right;/.test(await bench.text()), "the accepted text");
-      assert.equal(await bench.ghost().count(), 0);
+      assert.equal(await bench.ghost(), "");
     }));
 
-  it("follows what is typed along it and vanishes when something else is typed", () =>
+  it("lets ghost text follow what is typed along it and vanish when something else is typed", () =>
     inFile(async (bench) => {
       await typed(bench);
       await bench.page.keyboard.type("al =");
-      await bench.ghost().filter({ hasText: /^\s*left \+ right;$/ }).waitFor();
+      await bench.ghostIs(" left + right;");
       await bench.page.keyboard.type(" x");
-      await bench.ghost().waitFor({ state: "detached" });
+      await bench.ghostIs("");
       assert.match(await bench.text(), /const total = x$/m);
     }));
 
-  it("is dismissed by Escape", () =>
+  it("dismisses ghost text with Escape", () =>
     inFile(async (bench) => {
       await typed(bench);
       await bench.page.keyboard.press("Escape");
-      await bench.ghost().waitFor({ state: "detached" });
+      await bench.ghostIs("");
       assert.match(await bench.text(), /const tot$/m);
     }));
 
-  it("says why there is none", () =>
+  it("says why there is no suggestion", () =>
     inFile(async (bench) => {
       await bench.command("Hearth: Why No Suggestion Here?");
       await bench.page.locator(".quick-input-list").getByText("The cursor stands inside a word.").waitFor();
@@ -59,16 +59,7 @@ describe("ghost text", () => {
       await bench.screenshot("why-no-suggestion");
       await bench.page.keyboard.press("Escape");
     }));
-});
-
-describe("the status bar", () => {
-  let workbench;
-  before(async () => {
-    workbench = await openWorkbench({ program: scriptedDaemon });
-  });
-  after(() => workbench?.close());
-
-  it("names the model, and its menu pauses the index", () =>
+  it("has a status bar item that names the model, and whose menu pauses the index", () =>
     workbench.use("small", async (bench) => {
       assert.match(await bench.status(), /scripted-135m/);
       await bench.statusItem().click();
@@ -81,7 +72,7 @@ describe("the status bar", () => {
       await bench.status(/^(?!.*paused)/s);
     }));
 
-  it("shows that an answer is being written", () =>
+  it("shows in the status bar that an answer is being written", () =>
     workbench.use("small", async (bench) => {
       await bench.openChat();
       await bench.ask("endless please");

@@ -222,8 +222,14 @@ export class Workbench {
     await this.page.keyboard.press("Shift+End");
   }
 
-  ghost() {
-    return this.page.locator(".ghost-text, .ghost-text-decoration").first();
+  /** The ghost text on show; it comes in pieces, coloured like code. */
+  async ghost() {
+    const pieces = this.page.locator("[class*='ghost-text-decoration'], .ghost-text");
+    return (await pieces.allTextContents()).join("").replaceAll("\u00a0", " ");
+  }
+
+  async ghostIs(expected) {
+    await until(async () => (expected instanceof RegExp ? expected.test(await this.ghost()) : (await this.ghost()) === expected), `the ghost text ${expected}`);
   }
 
   /** Opens the menu of code actions until `title` is in it: language services answer when they are up. */
