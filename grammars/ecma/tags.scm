@@ -48,6 +48,17 @@
 (variable_declarator
   name: (identifier) @name) @definition.variable
 
+; Names taken out of an object, other than imports.
+((variable_declarator
+  name: (object_pattern
+    [
+      (shorthand_property_identifier_pattern) @name
+      (pair_pattern
+        value: (identifier) @name)
+    ])
+  value: (_) @_value) @definition.variable
+  (#not-match? @_value "^(await )?(require|import)\\b"))
+
 ; Methods of an object, and what is hung on one from outside.
 (pair
   key: (property_identifier) @name

@@ -31,6 +31,11 @@
       (string_fragment) @name)
   ]) @definition.module
 
+; A parameter of a constructor that is a field too.
+(required_parameter
+  (accessibility_modifier)
+  pattern: (identifier) @name) @definition.field
+
 ; An overload, or a declaration without a body.
 (function_signature
   name: (identifier) @name) @definition.function

@@ -77,6 +77,8 @@ module.exports.helper = () => 1;
 
 const Named = class {};
 
+export const { actions, reducer: reduce } = createSlice({});
+
 describe("counter", () => {
   const fixture = 1;
   it("counts", () => {

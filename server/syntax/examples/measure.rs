@@ -128,7 +128,8 @@ fn measure(
     let lines = LineIndex::new(text);
     for symbol in symbols {
         let line = lines.line_of(symbol.name_range.start) as u64 + 1;
-        let name = symbol.name.trim_matches('"').to_owned();
+        // ctags leaves out the mark of private names.
+        let name = symbol.name.trim_start_matches('#').to_owned();
         ours.insert((path.to_owned(), line, name), symbol.kind.to_string());
     }
     true

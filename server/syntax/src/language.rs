@@ -43,16 +43,25 @@ macro_rules! languages {
 }
 
 static SOURCES: &[Source] = languages! {
+    "bash": tree_sitter_bash::LANGUAGE;
     "c": tree_sitter_c::LANGUAGE;
     "cpp" on "c": tree_sitter_cpp::LANGUAGE;
+    "csharp": tree_sitter_c_sharp::LANGUAGE;
+    "css": tree_sitter_css::LANGUAGE;
     "go": tree_sitter_go::LANGUAGE;
+    "html": tree_sitter_html::LANGUAGE;
     "java": tree_sitter_java::LANGUAGE;
     "javascript" on "ecma": tree_sitter_javascript::LANGUAGE;
+    "json": tree_sitter_json::LANGUAGE;
     "markdown": tree_sitter_md::LANGUAGE;
+    "php": tree_sitter_php::LANGUAGE_PHP;
     "python": tree_sitter_python::LANGUAGE;
+    "ruby": tree_sitter_ruby::LANGUAGE;
     "rust": tree_sitter_rust::LANGUAGE;
+    "toml": tree_sitter_toml_ng::LANGUAGE;
     "tsx" on "ecma" on "typescript": tree_sitter_typescript::LANGUAGE_TSX;
     "typescript" on "ecma": tree_sitter_typescript::LANGUAGE_TYPESCRIPT;
+    "yaml": tree_sitter_yaml::LANGUAGE;
 };
 
 /// The contents of a `language.toml`.

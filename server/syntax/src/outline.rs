@@ -121,8 +121,8 @@ impl Nesting<'_> {
                 Some(container) => format!("{container}{}{name}", self.language.separator()),
                 None => name.to_owned(),
             };
-            if let Some(kind) = item.kind.and_then(|kind| effective_kind(kind, &item, open.last()))
-            {
+            let kind = item.kind.and_then(|kind| effective_kind(kind, &item, open.last()));
+            if let Some(kind) = kind.filter(|_| !matches!(name, "" | "_")) {
                 let whole = item.statement.map_or(range, |node| node.byte_range().into());
                 let range = unwrapped(&wrappers, self.text, whole);
                 symbols.push(self.symbol(&item, kind, range, name, container));
@@ -153,7 +153,9 @@ impl Nesting<'_> {
             (Some(outer), Some(own)) => Some(format!("{outer}{separator}{own}")),
             (outer, own) => own.or(outer).map(str::to_owned),
         };
-        (name.trim(), container)
+        // Quotes around a key and the colon of a symbol are no part of the name.
+        let name = name.trim().trim_matches(['"', '\'']).trim_start_matches(':');
+        (name, container)
     }
 
     fn symbol(
@@ -211,6 +213,8 @@ fn effective_kind(
             Some(SymbolKind::Method)
         }
         SymbolKind::Variable | SymbolKind::Constant if hidden => None,
+        // Of a type without a name.
+        SymbolKind::Field if around.is_some_and(|scope| scope.local) => None,
         // In a function, what looks like a declaration of another mostly is a variable of C++ with
         // the arguments of its constructor.
         SymbolKind::Function if hidden && signature::body(item.node).is_none() => None,

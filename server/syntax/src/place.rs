@@ -96,6 +96,10 @@ mod tests {
         check("rust", "const A: &str = ^0\"a^sb^s\"^0;");
         check("python", "x = f\"a^s{b^0 + c} d^s\"^0\ny = '^s'\n");
         check("javascript", "let x = `a^s${b^0}c^s`^0;");
+        check("ruby", "x = \"a^s#{b^0}\"^0\n");
+        check("csharp", "var x = $\"a^s{b^0}c^s\"^0;");
+        check("bash", "echo \"a^s$(b^0)\"^0 'c^s' # d^c\n");
+        check("json", "{\"a^s\":^0 1}");
         check("go", "package p\nvar x = \"a^s\"^0\nvar y = `a^s\nb^s`\n");
     }
 }

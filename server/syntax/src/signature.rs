@@ -15,9 +15,14 @@ pub(crate) fn of(text: &str, kind: SymbolKind, node: Node<'_>, range: TextRange)
     let body = body(node).filter(|body| text.as_bytes().get(body.start_byte()) != Some(&b'('));
     let end = body.map_or(range.end, |body| body.start_byte());
     let head = text.get(range.start..end.max(range.start)).unwrap_or_default();
-    // Without a body of its own, what opens a block at the end of a line begins one.
+    // Without a body of its own, what opens a block at the end of a line begins one. Data is told by
+    // its first line.
     let ends: &[&str] = match kind {
-        SymbolKind::Heading => &["\n"],
+        SymbolKind::Heading
+        | SymbolKind::Module
+        | SymbolKind::Field
+        | SymbolKind::Variable
+        | SymbolKind::Constant => &["\n"],
         _ => &["{\n", "{\r\n", "\\\n"],
     };
     let end = ends.iter().filter_map(|end| head.find(end)).min();
@@ -33,7 +38,7 @@ pub(crate) fn of(text: &str, kind: SymbolKind, node: Node<'_>, range: TextRange)
         }
     }
     cut(&mut line, SIGNATURE_BYTES);
-    let kept = line.trim_end_matches([' ', '{', '=', ';', ',']).len();
+    let kept = line.trim_end_matches([' ', '{', '[', '(', '=', ';', ',', ':', '\\']).len();
     line.truncate(kept);
     line
 }

@@ -1,0 +1,5 @@
+(element) @unit
+
+(script_element) @unit
+
+(style_element) @unit

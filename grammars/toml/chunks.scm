@@ -1,0 +1,3 @@
+(table) @unit
+
+(table_array_element) @unit
