@@ -26,10 +26,10 @@ pub struct Editor {
     pub versioned_edits: bool,
     /// Shows progress that the server begins.
     pub work_done_progress: bool,
+    /// Shows ghost text, and so needs no plain completion.
+    pub inline_completion: bool,
     /// Lets the server register `textDocument/inlineCompletion` later.
     pub dynamic_inline_completion: bool,
-    /// Lets the server ask for file events.
-    pub dynamic_watched_files: bool,
     /// Has commands of its own for Hearth's code actions (`hearth.proposeEdit`, `hearth.askChat`).
     pub client_commands: bool,
 }

@@ -3,7 +3,7 @@
 
 use base::Latency;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     context::Context,
@@ -115,6 +115,8 @@ fn answer<P: DeserializeOwned, R: Serialize>(
     })
 }
 
+/// Parameters that are missing count as empty.
 fn parse<P: DeserializeOwned>(params: Value) -> Result<P, Failure> {
+    let params = if params.is_null() { Value::Object(Map::new()) } else { params };
     serde_json::from_value(params).map_err(|error| Failure::InvalidParams(error.to_string()))
 }

@@ -219,8 +219,8 @@ fn editor(params: &InitializeParams) -> Editor {
         encoding: if offers_utf8 { PositionEncoding::Utf8 } else { PositionEncoding::Utf16 },
         versioned_edits: is_set("/workspace/workspaceEdit/documentChanges"),
         work_done_progress: is_set("/window/workDoneProgress"),
+        inline_completion: capability("/textDocument/inlineCompletion").is_some(),
         dynamic_inline_completion: is_set("/textDocument/inlineCompletion/dynamicRegistration"),
-        dynamic_watched_files: is_set("/workspace/didChangeWatchedFiles/dynamicRegistration"),
         // The extension for VS Code and its relatives registers them; no other editor has them.
         client_commands: commands.unwrap_or_else(|| is_vscode(name)),
     }
@@ -233,7 +233,7 @@ fn is_vscode(name: &str) -> bool {
 }
 
 /// `ServerCapabilities`. Inline completion stands here only for editors that cannot have it
-/// registered later.
+/// registered later, plain completion only for those without ghost text.
 fn capabilities(editor: &Editor) -> Value {
     let encoding = match editor.encoding {
         PositionEncoding::Utf8 => "utf-8",
@@ -245,7 +245,6 @@ fn capabilities(editor: &Editor) -> Value {
         "textDocumentSync": {
             "openClose": true, "change": 2, "save": { "includeText": false },
         },
-        "completionProvider": { "triggerCharacters": ["."] },
         "codeActionProvider": {
             "codeActionKinds": ["quickfix", "refactor.rewrite"], "resolveProvider": true,
         },
@@ -255,6 +254,9 @@ fn capabilities(editor: &Editor) -> Value {
             "workspaceFolders": { "supported": true, "changeNotifications": true },
         },
     });
+    if !editor.inline_completion {
+        capabilities["completionProvider"] = json!({ "triggerCharacters": ["."] });
+    }
     if !editor.dynamic_inline_completion {
         capabilities["inlineCompletionProvider"] = json!(true);
     }

@@ -106,6 +106,7 @@ fn requests_have_their_time() {
     let result = editor.request("initialize", &params);
     assert_eq!(result["capabilities"]["positionEncoding"], "utf-16");
     assert_eq!(result["capabilities"]["inlineCompletionProvider"], true);
+    assert!(result["capabilities"]["completionProvider"].is_object());
     assert_eq!(code(&editor.refused("initialize", &params)), -32600);
     editor.shut_down();
     assert_eq!(code(&editor.refused("hearth/status", &json!({}))), -32600);
@@ -288,7 +289,12 @@ fn stale_changes_and_far_positions_do_no_harm() {
 #[test]
 fn every_keystroke_gets_one_answer() {
     let mut editor = plain().start();
-    editor.wait_for_index();
+    editor.open("src/learned.py", "def greet_customer(");
+    let learned = json!({
+        "textDocument": { "uri": editor.uri("src/learned.py") }, "position": position(0, 19),
+    });
+    let has_items = |answer: &Value| answer["items"].get(0).is_some();
+    editor.ask_until("textDocument/inlineCompletion", &learned, has_items);
     editor.open("src/other.py", "");
     let mut requests = Vec::new();
     for (at, ch) in (0..).zip("def greet_customer(".chars()) {
@@ -314,6 +320,8 @@ fn inline_completion_is_registered_where_the_editor_can() {
     let capabilities =
         json!({ "textDocument": { "inlineCompletion": { "dynamicRegistration": true } } });
     let editor = Setup { capabilities, ..plain() }.start();
+    assert_eq!(editor.offered["inlineCompletionProvider"], Value::Null);
+    assert_eq!(editor.offered["completionProvider"], Value::Null);
     let request = editor.expect("client/registerCapability");
     assert_eq!(
         request["params"]["registrations"][0]["method"], "textDocument/inlineCompletion",
@@ -476,7 +484,6 @@ fn symbols_have_the_protocols_numbers_and_addresses() {
 #[test]
 fn folders_come_and_go() {
     let mut editor = plain().start();
-    editor.wait_for_index();
     let other = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(other.path().join("b.py"), "def axolotl_gills():\n    pass\n").expect("written");
     let added = json!({ "event": {

@@ -76,13 +76,6 @@ impl Server {
                 &registration("textDocument/inlineCompletion", &options),
             );
         }
-        if session.editor.dynamic_watched_files {
-            let options = json!({ "watchers": [{ "globPattern": "**/*" }] });
-            self.client.request(
-                "client/registerCapability",
-                &registration("workspace/didChangeWatchedFiles", &options),
-            );
-        }
         if let Err(error) = &session.assistant {
             let message = format!("Hearth cannot work here: {error}");
             self.client.notify("window/showMessage", &json!({ "type": 1, "message": message }));

@@ -11,7 +11,7 @@ use std::{
         mpsc::{Receiver, channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use assistant::fake::FixedModels;
@@ -41,6 +41,8 @@ pub struct Setup {
 pub struct Editor {
     /// The workspace.
     pub folder: TempDir,
+    /// The server's capabilities.
+    pub offered: Value,
     input: Option<PipeWriter>,
     messages: Receiver<Value>,
     unread: RefCell<Vec<Value>>,
@@ -53,16 +55,15 @@ pub struct Editor {
 impl Setup {
     /// Starts a server and shakes hands.
     pub fn start(self) -> Editor {
-        let params = json!({
+        let mut params = json!({
             "processId": null,
             "capabilities": self.capabilities.clone(),
             "initializationOptions": self.options.clone(),
         });
         let mut editor = self.connect();
-        let mut params = params;
         params["workspaceFolders"] =
             json!([{ "uri": uri(editor.folder.path()), "name": "workspace" }]);
-        editor.request("initialize", &params);
+        editor.offered = editor.request("initialize", &params)["capabilities"].take();
         editor.notify("initialized", &json!({}));
         editor
     }
@@ -94,6 +95,7 @@ impl Setup {
         });
         Editor {
             folder,
+            offered: Value::Null,
             input: Some(input),
             messages,
             unread: RefCell::default(),
@@ -177,9 +179,23 @@ impl Editor {
         self.next(method, |message| message["method"] == method)
     }
 
-    /// Waits until the index is ready.
-    pub fn wait_for_index(&mut self) {
-        self.request("hearth/search", &json!({ "query": "anything" }));
+    /// Asks again and again until the answer is as `wanted` has it: for what follows the index in
+    /// its own time.
+    pub fn ask_until(
+        &mut self,
+        method: &str,
+        params: &Value,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.request(method, params);
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{method} stays at {answer}");
+            thread::yield_now();
+        }
     }
 
     /// Opens a document.
