@@ -1,4 +1,7 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use tantivy::{
     DocSet, Searcher, SegmentReader, TERMINATED, Term, columnar::Column,
@@ -23,6 +26,20 @@ struct Inner {
     _searcher: Option<Searcher>,
     fields: Fields,
     segments: Vec<Segment>,
+    totals: OnceLock<Totals>,
+}
+
+/// Sums over the committed documents: of all, and of each file, to be taken away when it is hidden.
+#[derive(Default)]
+struct Totals {
+    all: Sum,
+    files: HashMap<u64, Sum>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    documents: usize,
+    terms: [u64; 5],
 }
 
 /// One segment with what ranking asks of every document.
@@ -77,12 +94,24 @@ impl LexicalReader {
             let norms = norms.try_into().ok().expect("as many as there are fields");
             segments.push(Segment { reader: reader.clone(), files, ordinals, norms });
         }
-        Ok(Self { inner: Arc::new(Inner { _searcher: Some(searcher), fields, segments }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                _searcher: Some(searcher),
+                fields,
+                segments,
+                totals: OnceLock::new(),
+            }),
+        })
     }
 
     /// A reader of nothing, for what is searched in memory alone.
     pub fn empty() -> Self {
-        let inner = Inner { _searcher: None, fields: Fields::new(), segments: Vec::new() };
+        let inner = Inner {
+            _searcher: None,
+            fields: Fields::new(),
+            segments: Vec::new(),
+            totals: OnceLock::new(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -113,22 +142,23 @@ impl LexicalReader {
             self.inner.segments.iter().map(|segment| vec![0.0; segment.max()]).collect();
         let mut fresh = vec![0.0; delta.documents.len()];
         let mut rarities = Vec::with_capacity(query.terms.len());
+        let mut matches = self.matches(delta);
         for term in &query.terms {
             let spellings = std::iter::once((term.text.as_str(), 1.0))
                 .chain(term.variants.iter().map(|(text, share)| (text.as_str(), *share)));
-            let mut matches = Matches::default();
             for (text, share) in spellings {
                 self.collect(text, share, delta, &statistics, &mut matches)?;
             }
             let with = matches.count();
             let rarity = if with == 0 { 0.0 } else { ranking::rarity(with, statistics.documents) };
             rarities.push(rarity);
-            for ((segment, document), frequency) in matches.committed {
-                scores[segment][document as usize] +=
-                    term.weight * ranking::score(rarity, frequency);
-            }
-            for (at, frequency) in matches.fresh {
-                fresh[at] += term.weight * ranking::score(rarity, frequency);
+            let (last, committed) = matches.0.split_last_mut().expect("the delta has a part");
+            for (scores, part) in
+                scores.iter_mut().chain([&mut fresh]).zip(committed.iter_mut().chain([last]))
+            {
+                part.drain(|at, frequency| {
+                    scores[at] += term.weight * ranking::score(rarity, frequency);
+                });
             }
         }
         Ok((self.best(&scores, &fresh, delta, accept, limit), rarities))
@@ -137,7 +167,7 @@ impl LexicalReader {
     /// Number of documents that hold `term` in any field.
     pub fn documents_with(&self, term: &str, delta: &Delta<'_>) -> Result<usize, LexicalError> {
         let statistics = Statistics { documents: 0, averages: [1.0; 5] };
-        let mut matches = Matches::default();
+        let mut matches = self.matches(delta);
         self.collect(term, 1.0, delta, &statistics, &mut matches)?;
         Ok(matches.count())
     }
@@ -160,26 +190,45 @@ impl LexicalReader {
     }
 
     fn statistics(&self, delta: &Delta<'_>) -> Statistics {
-        let mut documents = delta.documents.len();
-        let mut totals = [0_u64; 5];
+        let totals = self.inner.totals.get_or_init(|| self.totals());
+        let Sum { mut documents, mut terms } = totals.all;
+        for hidden in delta.hidden.iter().filter_map(|file| totals.files.get(file)) {
+            documents -= hidden.documents;
+            for (total, hidden) in terms.iter_mut().zip(hidden.terms) {
+                *total -= hidden;
+            }
+        }
+        documents += delta.documents.len();
         for document in &delta.documents {
-            for (total, field) in totals.iter_mut().zip(Field::ALL) {
+            for (total, field) in terms.iter_mut().zip(Field::ALL) {
                 *total += u64::from(document.length(field));
             }
         }
+        let averages = terms.map(|total| total as f32 / documents.max(1) as f32);
+        Statistics { documents, averages }
+    }
+
+    fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
         for segment in &self.inner.segments {
             for document in segment.reader.doc_ids_alive() {
-                if segment.is_hidden(document, delta) {
-                    continue;
-                }
-                documents += 1;
-                for (total, norms) in totals.iter_mut().zip(&segment.norms) {
-                    *total += u64::from(norms.fieldnorm(document));
+                let file = segment.files.first(document).unwrap_or_default();
+                let of_file = totals.files.entry(file).or_default();
+                of_file.documents += 1;
+                totals.all.documents += 1;
+                for (number, norms) in segment.norms.iter().enumerate() {
+                    let length = u64::from(norms.fieldnorm(document));
+                    of_file.terms[number] += length;
+                    totals.all.terms[number] += length;
                 }
             }
         }
-        let averages = totals.map(|total| total as f32 / documents.max(1) as f32);
-        Statistics { documents, averages }
+        totals
+    }
+
+    fn matches(&self, delta: &Delta<'_>) -> Matches {
+        let sizes = self.inner.segments.iter().map(Segment::max);
+        Matches(sizes.chain([delta.documents.len()]).map(Part::new).collect())
     }
 
     /// Adds the weighted frequency of one spelling in every document that holds it.
@@ -206,13 +255,16 @@ impl LexicalReader {
                     if !segment.reader.is_deleted(document) && !segment.is_hidden(document, delta) {
                         let frequency = postings.term_freq() as f32;
                         let length = norms.fieldnorm(document) as f32;
-                        *matches.committed.entry((number, document)).or_default() +=
-                            share * field.weighted(frequency, length, average);
+                        matches.0[number].add(
+                            document as usize,
+                            share * field.weighted(frequency, length, average),
+                        );
                     }
                     document = postings.advance();
                 }
             }
         }
+        let fresh = matches.0.last_mut().expect("the delta has a part");
         for (at, document) in delta.documents.iter().enumerate() {
             if !document.holds(text) {
                 continue;
@@ -220,8 +272,8 @@ impl LexicalReader {
             for field in Field::ALL {
                 let frequency = f32::from(document.frequency(text, field));
                 let length = document.length(field) as f32;
-                *matches.fresh.entry(at).or_default() +=
-                    share * field.weighted(frequency, length, statistics.averages[field as usize]);
+                let average = statistics.averages[field as usize];
+                fresh.add(at, share * field.weighted(frequency, length, average));
             }
         }
         Ok(())
@@ -274,17 +326,40 @@ impl Segment {
     }
 }
 
-/// Weighted frequencies of one term.
-#[derive(Default)]
-struct Matches {
-    /// By segment and document.
-    committed: HashMap<(usize, u32), f32>,
-    /// By place in the delta.
-    fresh: HashMap<usize, f32>,
+/// Weighted frequencies of one term: a part for each segment, and the last for the delta.
+struct Matches(Vec<Part>);
+
+/// Frequencies by document, and which of them are not 0.
+struct Part {
+    frequencies: Vec<f32>,
+    touched: Vec<usize>,
 }
 
 impl Matches {
     fn count(&self) -> usize {
-        self.committed.len() + self.fresh.len()
+        self.0.iter().map(|part| part.touched.len()).sum()
+    }
+}
+
+impl Part {
+    fn new(documents: usize) -> Self {
+        Self { frequencies: vec![0.0; documents], touched: Vec::new() }
+    }
+
+    fn add(&mut self, document: usize, frequency: f32) {
+        let known = &mut self.frequencies[document];
+        if frequency > 0.0 {
+            if *known == 0.0 {
+                self.touched.push(document);
+            }
+            *known += frequency;
+        }
+    }
+
+    /// Hands out what was added and is empty again.
+    fn drain(&mut self, mut sink: impl FnMut(usize, f32)) {
+        for document in self.touched.drain(..) {
+            sink(document, std::mem::take(&mut self.frequencies[document]));
+        }
     }
 }
