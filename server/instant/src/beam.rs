@@ -23,6 +23,12 @@ const PLACES: usize = 32;
 /// Places that are looked at for one that continues a word that has been begun.
 const TRIES: usize = 1024;
 
+/// Share of the expected tokens that must agree with a typed blank for the blank to say anything.
+const LEAST_SHARE: f32 = 0.25;
+
+/// Share of the best way's probability below which an alternative is not sought.
+const ALTERNATIVE: f32 = 0.1;
+
 /// What remains of the probability of a line end that does not open a block, when the next line is indented
 /// deeper.
 const NO_BLOCK: f32 = 0.05;
@@ -119,7 +125,9 @@ impl Search<'_, '_> {
             }
             ends.sort_by(|a, b| b.probability.total_cmp(&a.probability));
             ends.truncate(wanted);
+            let best = ends.first().map_or(0.0, |end| end.probability);
             let worst = ends.get(wanted.saturating_sub(1)).map_or(0.0, |end| end.probability);
+            let worst = worst.max(best * ALTERNATIVE);
             longer.sort_by(|a, b| b.probability.total_cmp(&a.probability));
             longer.truncate(WIDTH.max(wanted));
             longer.retain(|path| path.probability > worst);
@@ -152,7 +160,7 @@ impl Search<'_, '_> {
         let mut candidates = mix(&self.words, &evidence);
         if partial.is_some() {
             candidates.retain(|candidate| continues(candidate.code));
-            normalise(&mut candidates);
+            normalise(&mut candidates, 0.0);
         }
         candidates
             .sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.code.cmp(&b.code)));
@@ -180,7 +188,9 @@ impl Search<'_, '_> {
                 None => kept.push(Candidate { code: bare, ..candidate }),
             }
         }
-        normalise(&mut kept);
+        if typed && !partial {
+            normalise(&mut kept, LEAST_SHARE);
+        }
         kept.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.code.cmp(&b.code)));
         kept
     }
@@ -239,8 +249,11 @@ impl Search<'_, '_> {
     }
 }
 
-fn normalise(candidates: &mut [Candidate]) {
+/// Scales the probabilities to a sum of 1, unless they sum to less than `least`: then little is known, and
+/// they stay as much smaller.
+fn normalise(candidates: &mut [Candidate], least: f32) {
     let total: f32 = candidates.iter().map(|it| it.probability).sum();
+    let total = total.max(least);
     if total > 0.0 {
         candidates.iter_mut().for_each(|it| it.probability /= total);
     }

@@ -73,7 +73,7 @@ impl<'t> Iterator for Tokens<'t> {
         } else if is_word(first) {
             rest.find(|char| !is_word(char)).unwrap_or(rest.len())
         } else if first.is_ascii() {
-            OPERATORS.iter().find(|operator| rest.starts_with(**operator)).map_or(1, |it| it.len())
+            operator(rest)
         } else {
             first.len_utf8()
         };
@@ -107,6 +107,15 @@ impl<'t> Tokens<'t> {
         self.at = at;
         Token { kind: Kind::Line(change), text: "\n", spaces: 0 }
     }
+}
+
+/// Length of an operator.
+fn operator(text: &str) -> usize {
+    // Most stand alone; only a run of punctuation is looked up.
+    if !text.as_bytes().get(1).is_some_and(u8::is_ascii_punctuation) {
+        return 1;
+    }
+    OPERATORS.iter().find(|operator| text.starts_with(**operator)).map_or(1, |it| it.len())
 }
 
 /// Length of a number: digits, letters, and points that a digit follows.

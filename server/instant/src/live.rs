@@ -1,9 +1,8 @@
 //! The open document around the cursor.
 
-use std::collections::HashMap;
-
 use crate::{
     Query,
+    hash::HashMap,
     lexer::{self, MAX_SPACES, Token},
     mixture::Evidence,
     segment::MAX_ORDER,
@@ -12,8 +11,8 @@ use crate::{
 
 /// How much of the document counts, in bytes before and after the cursor. Keeps a query in a huge file
 /// at about a millisecond.
-const WINDOW_BEFORE: usize = 96 << 10;
-const WINDOW_AFTER: usize = 48 << 10;
+const WINDOW_BEFORE: usize = 40 << 10;
+const WINDOW_AFTER: usize = 16 << 10;
 
 /// Tokens around the cursor whose words are the fallback for places without precedent.
 const WORDS: usize = 3000;
@@ -37,11 +36,14 @@ pub(crate) struct Live<'t> {
     /// Tokens before the cursor, a boundary, tokens after the cursor's line; a boundary first.
     codes: Vec<Code>,
     ids: Vec<Id>,
+    /// For each place the one before it with the same token, and the last one of each token; 0 for none.
+    previous: Vec<u32>,
+    last: Vec<u32>,
     cursor: usize,
     /// The beginning of a token that stands before the cursor and could go on, and its number.
     pub partial: Option<(&'t str, Code)>,
-    /// Places of the tokens that begin with `partial`.
-    continuing: Vec<usize>,
+    /// Places of words; after part of one, only of those that begin so.
+    words: Vec<usize>,
     /// Tokens between the cursor and the end of its line.
     pub rest: Vec<Id>,
     /// Whether a blank stands before the cursor on its line, or nothing does.
@@ -69,9 +71,11 @@ impl<'t> Live<'t> {
         let mut live = Self {
             codes: vec![BOUNDARY],
             ids: Vec::new(),
+            previous: Vec::new(),
+            last: Vec::new(),
             cursor: 0,
             partial: partial.map(|token| (token.text, vocabulary.encode(&token))),
-            continuing: Vec::new(),
+            words: Vec::new(),
             rest: lexer::tokens(rest).map(|token| id(vocabulary.encode(&token))).collect(),
             after_blank: line.ends_with([' ', '\t']),
             line_start: line.trim().is_empty(),
@@ -82,14 +86,33 @@ impl<'t> Live<'t> {
         live.codes.push(BOUNDARY);
         lexer::tokens(below).for_each(|token| live.push(&token, vocabulary));
         live.ids = live.codes.iter().map(|code| id(*code)).collect();
+        live.link(vocabulary.len());
         live
     }
 
     fn push(&mut self, token: &Token<'t>, vocabulary: &mut LocalVocabulary<'_, 't>) {
-        if self.partial.is_some_and(|(partial, _)| token.text.starts_with(partial)) {
-            self.continuing.push(self.codes.len());
+        let fits = |(partial, _)| token.text.starts_with(partial);
+        if self.partial.map_or_else(|| token.text.starts_with(lexer::is_word), fits) {
+            self.words.push(self.codes.len());
         }
         self.codes.push(vocabulary.encode(token));
+    }
+
+    /// Links the places of each token.
+    fn link(&mut self, vocabulary: usize) {
+        self.last = vec![0; vocabulary];
+        for (place, token) in self.ids.iter().enumerate() {
+            let last = self.last.get_mut(*token as usize);
+            self.previous.push(last.map_or(0, |last| std::mem::replace(last, place as u32)));
+        }
+    }
+
+    /// The places of a token, last first.
+    fn places(&self, token: Id) -> impl Iterator<Item = usize> + '_ {
+        let first = self.last.get(token as usize).copied();
+        std::iter::successors(first, |place| self.previous.get(*place as usize).copied())
+            .take_while(|place| *place != 0)
+            .map(|place| place as usize)
     }
 
     /// The tokens before the cursor, without a partial one.
@@ -100,18 +123,13 @@ impl<'t> Live<'t> {
     /// What may come next when nothing is known of the place: the words around the cursor, nearer ones
     /// with more weight; after part of a word all that begin so. Shares of 1, less a rest for the unseen.
     pub(crate) fn words(&self) -> Vec<(Code, f32)> {
-        let window = self.cursor.saturating_sub(WORDS)..(self.cursor + WORDS).min(self.codes.len());
-        let mut weights: HashMap<Code, f32> = HashMap::new();
-        let mut add = |place: usize| {
-            if let Some(code) = self.codes.get(place).filter(|code| is_text(id(**code))) {
+        let near = |place: &&usize| self.partial.is_some() || place.abs_diff(self.cursor) <= WORDS;
+        let mut weights: HashMap<Code, f32> = HashMap::default();
+        for place in self.words.iter().filter(near) {
+            if let Some(code) = self.codes.get(*place).filter(|code| is_text(id(**code))) {
                 let distance = place.abs_diff(self.cursor) as f32;
                 *weights.entry(*code).or_default() += 1.0 / (1.0 + distance / WORD_DISTANCE);
             }
-        };
-        if self.partial.is_some() {
-            self.continuing.iter().copied().for_each(&mut add);
-        } else {
-            window.for_each(&mut add);
         }
         let total: f32 = weights.values().sum::<f32>() + UNSEEN;
         let mut words: Vec<(Code, f32)> = weights.into_iter().collect();
@@ -128,9 +146,9 @@ impl<'t> Live<'t> {
         let Some(last) = context.last().copied().filter(|last| *last != BOUNDARY) else { return };
         let mut found: Vec<(usize, usize)> = Vec::new();
         let mut orders = [0_usize; MAX_ORDER + 1];
-        for (before, token) in self.ids.iter().enumerate() {
+        for before in self.places(last) {
             let place = before + 1;
-            if *token != last || self.ids.get(place).is_none_or(|token| *token == BOUNDARY) {
+            if self.ids.get(place).is_none_or(|token| *token == BOUNDARY) {
                 continue;
             }
             let agrees = |(a, b): &(&Id, &Id)| a == b && **a != BOUNDARY;

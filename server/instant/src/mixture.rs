@@ -1,8 +1,6 @@
 //! Turns places that agree with a context into probabilities of the next token.
 
-use std::collections::HashMap;
-
-use crate::{segment::MAX_ORDER, vocabulary::Code};
+use crate::{hash::HashMap, segment::MAX_ORDER, vocabulary::Code};
 
 /// One place: the token there, how many tokens before it agree, and what the place counts.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +30,7 @@ const FLOOR: f32 = 1e-3;
 /// Mixes the evidence of all orders, each order smoothed by the shorter ones and in the end by the
 /// shares of `words`. The sum is at most 1.
 pub(crate) fn mix(words: &[(Code, f32)], evidence: &[Evidence]) -> Vec<Candidate> {
-    let mut indices: HashMap<Code, usize> = HashMap::with_capacity(words.len() + evidence.len());
+    let mut indices: HashMap<Code, usize> = HashMap::default();
     let mut candidates: Vec<Candidate> = Vec::with_capacity(words.len() + evidence.len());
     for (code, probability) in words {
         indices.insert(*code, candidates.len());

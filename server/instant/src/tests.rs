@@ -63,7 +63,7 @@ fn a_prediction_leads_up_to_the_rest_of_the_line() {
 fn a_deeper_line_below_means_that_a_block_is_opened() {
     let document = "if a:\n    x\nif a:\n    x\nb = a\nb = a\nb = a\n";
     check(&format!("{document}if a$0\nb"), ":");
-    let calls = "f(2)\nf(\n    1)\nf(2)\nf(2)\nf(2)\n";
+    let calls = "f(2)\na\nf(\n    1)\nb\nf(2)\nc\n";
     check(&format!("{calls}f$0\n"), "(2)");
     check(&format!("{calls}f$0\n    1)\n"), "(");
 }

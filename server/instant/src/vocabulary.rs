@@ -1,8 +1,11 @@
 //! Numbers for tokens.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use crate::lexer::{self, Indent, Kind, Token};
+use crate::{
+    hash::HashMap,
+    lexer::{self, Indent, Kind, Token},
+};
 
 /// A token as it stands in a text: its number in the vocabulary, times four, plus the blanks before it.
 pub(crate) type Code = u32;
@@ -112,7 +115,7 @@ pub(crate) struct LocalVocabulary<'v, 't> {
 
 impl<'v, 't> LocalVocabulary<'v, 't> {
     pub(crate) fn new(shared: &'v Vocabulary) -> Self {
-        Self { shared, ids: HashMap::new(), texts: Vec::new() }
+        Self { shared, ids: HashMap::default(), texts: Vec::new() }
     }
 
     pub(crate) fn encode(&mut self, token: &Token<'t>) -> Code {
@@ -125,6 +128,11 @@ impl<'v, 't> LocalVocabulary<'v, 't> {
             })
         });
         code(id, token.spaces)
+    }
+
+    /// How many numbers are taken.
+    pub(crate) fn len(&self) -> usize {
+        self.shared.len() + self.texts.len()
     }
 
     pub(crate) fn text(&self, id: Id) -> &str {
