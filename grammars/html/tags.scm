@@ -2,6 +2,7 @@
 
 ; What a link can point to.
 (element
+  .
   [
     (start_tag
       (attribute
@@ -17,7 +18,9 @@
   (#eq? @_id "id")) @definition.field
 
 (element
+  .
   (start_tag
+    .
     (tag_name) @_heading)
   .
   (text) @name
