@@ -96,7 +96,7 @@ impl Queue {
     }
 
     pub(crate) fn watch(&self) {
-        self.say(|state| state.watch = true);
+        self.say(|state| (state.watch, state.woken) = (true, true));
     }
 
     pub(crate) fn wake(&self) {

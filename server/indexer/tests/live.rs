@@ -1,0 +1,229 @@
+//! What is typed, saved, deleted or written by others is found without an update being asked for.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use base::CancelToken;
+use indexer::{IndexOptions, IndexSnapshot, IndexState, Indexer};
+use lexical_index::{Query, QueryTerm};
+use tempfile::TempDir;
+use vfs::Workspace;
+
+struct Setup {
+    folder: TempDir,
+    cache: TempDir,
+}
+
+impl Setup {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let setup =
+            Self { folder: tempfile::tempdir().unwrap(), cache: tempfile::tempdir().unwrap() };
+        for (path, text) in files {
+            setup.write(path, text);
+        }
+        setup
+    }
+
+    fn write(&self, path: &str, text: &str) -> PathBuf {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join(path)
+    }
+
+    fn open(&self, options: IndexOptions) -> Indexer {
+        let workspace = Workspace::open(&[self.folder.path().to_owned()]).unwrap();
+        Indexer::open(workspace, self.cache.path(), options).unwrap()
+    }
+
+    fn updated(&self) -> Indexer {
+        let indexer = self.open(IndexOptions::default());
+        indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+        indexer
+    }
+}
+
+/// The files in which `term` is found.
+fn find(snapshot: &IndexSnapshot, term: &str) -> Vec<String> {
+    let query = Query {
+        terms: vec![QueryTerm { text: term.to_owned(), weight: 1.0, variants: Vec::new() }],
+    };
+    let (found, _) = snapshot.find(&query, &|_| true, 10);
+    let mut paths: Vec<String> =
+        found.iter().map(|found| found.rows.file.path.to_string()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn has_symbol(snapshot: &IndexSnapshot, path: &str, name: &str) -> bool {
+    snapshot.file(path).is_some_and(|rows| rows.symbols.iter().any(|row| &*row.name == name))
+}
+
+#[test]
+fn text_that_is_typed_is_found_and_forgotten_when_the_document_closes() {
+    let setup = Setup::new(&[("a.rs", "fn alpha() {}\n"), ("b.rs", "fn beta() {}\n")]);
+    let indexer = setup.updated();
+    let path = setup.path("a.rs");
+    indexer.document_changed(&path, "fn gamma() {}\n".into());
+    indexer.settle();
+    let snapshot = indexer.snapshot();
+    assert_eq!((find(&snapshot, "gamma"), find(&snapshot, "alpha")), (vec!["a.rs".into()], vec![]));
+    assert!(has_symbol(&snapshot, "a.rs", "gamma"));
+    assert_eq!(snapshot.text("a.rs").as_deref(), Some("fn gamma() {}\n"));
+    assert_eq!(find(&snapshot, "beta"), ["b.rs"]);
+
+    indexer.document_closed(&path);
+    indexer.settle();
+    let snapshot = indexer.snapshot();
+    assert_eq!((find(&snapshot, "gamma"), find(&snapshot, "alpha")), (vec![], vec!["a.rs".into()]));
+    assert_eq!(snapshot.text("a.rs").as_deref(), Some("fn alpha() {}\n"));
+}
+
+#[test]
+fn a_save_is_found_before_it_is_stored_and_after() {
+    let setup = Setup::new(&[("a.rs", "fn alpha() {}\n"), ("old.rs", "fn old() {}\n")]);
+    let indexer = setup.updated();
+    let changed = setup.write("a.rs", "fn delta() {}\n");
+    let new = setup.write("sub/new.rs", "fn epsilon() {}\n");
+    fs::remove_file(setup.path("old.rs")).unwrap();
+    indexer.mark_dirty(&[changed, new, setup.path("old.rs")]);
+    indexer.settle();
+    let check = |snapshot: &IndexSnapshot| {
+        assert_eq!(find(snapshot, "delta"), ["a.rs"]);
+        assert_eq!(find(snapshot, "epsilon"), ["sub/new.rs"]);
+        assert!(find(snapshot, "old").is_empty() && find(snapshot, "alpha").is_empty());
+    };
+    check(&indexer.snapshot());
+    indexer.store();
+    check(&indexer.snapshot());
+    drop(indexer);
+    check(&setup.open(IndexOptions::default()).snapshot());
+}
+
+#[test]
+fn ignored_files_are_not_found_however_they_are_told() {
+    let setup = Setup::new(&[(".gitignore", "out/\n*.gen.rs\n"), ("a.rs", "fn alpha() {}\n")]);
+    let indexer = setup.updated();
+    let paths = [
+        setup.write("out/x.rs", "fn zeta() {}\n"),
+        setup.write("b.gen.rs", "fn zeta() {}\n"),
+        setup.write("id_rsa", "zeta\n"),
+    ];
+    indexer.mark_dirty(&paths);
+    for path in &paths {
+        indexer.document_changed(path, "fn zeta() {}\n".into());
+    }
+    indexer.settle();
+    let snapshot = indexer.snapshot();
+    assert!(snapshot.file("out/x.rs").is_none() && snapshot.file("id_rsa").is_none());
+    indexer.store();
+    assert_eq!(indexer.snapshot().file_count(), 3, "with the open document in a known folder");
+}
+
+#[test]
+fn a_second_process_reads_and_then_takes_over() {
+    let setup = Setup::new(&[("a.rs", "fn alpha() {}\n")]);
+    let writer = setup.updated();
+    let reader = setup.open(IndexOptions::default());
+    assert_eq!(reader.status().state, IndexState::ReadOnly);
+    assert_eq!(find(&reader.snapshot(), "alpha"), ["a.rs"]);
+    setup.write("b.rs", "fn beta() {}\n");
+    reader.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!(find(&reader.snapshot(), "beta"), ["b.rs"], "from memory");
+    writer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    reader.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!(reader.snapshot().dump(), writer.snapshot().dump());
+    drop(writer);
+    setup.write("c.rs", "fn kappa() {}\n");
+    reader.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!(reader.status().state, IndexState::Ready);
+    assert_eq!(find(&reader.snapshot(), "kappa"), ["c.rs"]);
+}
+
+/// Waits until what the watcher brings makes `done` true.
+fn wait(indexer: &Indexer, changes: &mpsc::Receiver<()>, done: impl Fn(&IndexSnapshot) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done(&indexer.snapshot()) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        changes.recv_timeout(left).expect("the index follows the files");
+    }
+}
+
+#[test]
+fn changes_by_others_are_followed() {
+    let setup = Setup::new(&[("a.rs", "fn alpha() {}\n")]);
+    let (sender, changes) = mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let on_change = move || drop(sender.lock().map(|sender| sender.send(())));
+    let options = IndexOptions { on_change: Some(Arc::new(on_change)), ..IndexOptions::default() };
+    let indexer = setup.open(options);
+    indexer.watch();
+    wait(&indexer, &changes, |snapshot| !find(snapshot, "alpha").is_empty());
+    setup.write("new/folder/b.rs", "fn beta() {}\n");
+    wait(&indexer, &changes, |snapshot| !find(snapshot, "beta").is_empty());
+    setup.write("a.rs", "fn gamma() {}\n");
+    wait(&indexer, &changes, |snapshot| {
+        !find(snapshot, "gamma").is_empty() && find(snapshot, "alpha").is_empty()
+    });
+    fs::rename(setup.path("new"), setup.path("renamed")).unwrap();
+    wait(&indexer, &changes, |snapshot| find(snapshot, "beta") == ["renamed/folder/b.rs"]);
+    fs::remove_dir_all(setup.path("renamed")).unwrap();
+    wait(&indexer, &changes, |snapshot| find(snapshot, "beta").is_empty());
+}
+
+#[test]
+fn a_pause_keeps_what_is_told_for_later() {
+    let setup = Setup::new(&[("a.rs", "fn alpha() {}\n")]);
+    let indexer = setup.updated();
+    indexer.pause(true);
+    assert_eq!(indexer.status().state, IndexState::Paused);
+    indexer.mark_dirty(&[setup.write("a.rs", "fn beta() {}\n")]);
+    indexer.settle();
+    assert!(find(&indexer.snapshot(), "beta").is_empty());
+    assert_eq!(indexer.status().pending, 1);
+    indexer.pause(false);
+    indexer.settle();
+    assert_eq!(find(&indexer.snapshot(), "beta"), ["a.rs"]);
+}
+
+#[test]
+fn skipped_files_are_reported_with_their_reasons() {
+    let setup = Setup::new(&[
+        ("a.rs", "fn alpha() {}\n"),
+        ("Cargo.lock", "[[package]]\n"),
+        ("bundle.js", &"var a=1;".repeat(2000)),
+        ("data.bin", "\0\0\0"),
+        ("key.pem", "secret"),
+    ]);
+    let indexer = setup.open(IndexOptions::default());
+    let report = indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    let skipped: Vec<&str> = report.skipped.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(skipped, ["Cargo.lock", "bundle.js", "data.bin", "key.pem"]);
+    assert!(report.skipped.iter().all(|file| !file.reason.is_empty()));
+    assert_eq!((report.files, report.symbols), (1, 1));
+    let again = indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!((again.changed, again.skipped), (0, report.skipped));
+}
+
+#[test]
+fn rebuilding_makes_the_same_index() {
+    let setup = Setup::new(&[("a.rs", "fn alpha() {}\n"), ("b.md", "# Beta\n\nText.\n")]);
+    let indexer = setup.updated();
+    let before = indexer.snapshot().dump();
+    indexer.rebuild(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!(indexer.snapshot().dump(), before);
+    let lexical = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("lexical");
+    let folders = fs::read_dir(Path::new(setup.cache.path())).unwrap();
+    assert_eq!(folders.filter(|entry| lexical(entry.as_ref().unwrap())).count(), 1);
+}
