@@ -52,6 +52,14 @@ export class Daemon implements vscode.Disposable {
 
   async start(): Promise<void> {
     this.setState({ kind: "starting" });
+    try {
+      findServer(this.extensionFolder, process.env);
+    } catch (error) {
+      // Starting again would not help: the program is not there.
+      this.log.error(messageOf(error));
+      this.setState({ kind: "failed", reason: messageOf(error) });
+      return;
+    }
     const client = this.newClient();
     this.client = client;
     try {

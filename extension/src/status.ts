@@ -78,9 +78,13 @@ export class StatusBar implements vscode.Disposable {
     const lines = String(this.item.tooltip ?? "")
       .split("\n")
       .slice(1);
+    entries.push(
+      { label: "State", kind: vscode.QuickPickItemKind.Separator },
+      ...lines.map((line) => ({ label: `$(info) ${line}` })),
+    );
     const chosen = await vscode.window.showQuickPick(entries, {
-      title: "Hearth",
-      placeHolder: lines.join(" · ") || this.item.text.replace(/\$\([^)]*\)\s*/g, ""),
+      title: this.item.text.replace(/\$\([^)]*\)\s*/g, ""),
+      placeHolder: "What should Hearth do?",
     });
     if (chosen?.command) await vscode.commands.executeCommand(chosen.command);
   }

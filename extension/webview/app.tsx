@@ -168,7 +168,8 @@ function Welcome() {
           <kbd>@</kbd> mentions a file, a folder or a symbol
         </li>
         <li>
-          Select code and press <kbd>Ctrl</kbd>+<kbd>K</kbd> in the editor to change it
+          Select code and press <kbd>{navigator.platform.startsWith("Mac") ? "⌘" : "Ctrl"}</kbd>+<kbd>K</kbd>{" "}
+          in the editor to change it
         </li>
       </ul>
     </section>

@@ -169,30 +169,43 @@ export class Workbench {
     return this.page.locator(".quick-input-widget input[type='text']:visible").first();
   }
 
-  async command(name) {
+  /** Presses a key that opens the quick input. A view that has just taken the focus may swallow it. */
+  async quickInput(key) {
     const input = this.input();
-    // A view that has just taken the focus may swallow the key.
     await until(async () => {
-      if (await input.isVisible()) return true;
-      await this.page.keyboard.press("F1");
+      await this.page.keyboard.press(key);
       return input.waitFor({ timeout: 2_000 }).then(
         () => true,
         () => false,
       );
-    }, "the command palette");
-    await input.fill(`>${name}`);
-    await this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: name }).first().waitFor();
-    await this.page.keyboard.press("Enter");
-    await input.waitFor({ state: "hidden" }).catch(() => {});
+    }, `the quick input after ${key}`);
+    return input;
+  }
+
+  async command(name) {
+    await this.pick("F1", `>${name}`, name);
+  }
+
+  /** Opens the quick input with `key`, types `text` and takes the entry named `entry`. A view that takes
+   * the focus meanwhile closes the input, and then it starts again. */
+  async pick(key, text, entry) {
+    await until(async () => {
+      const input = await this.quickInput(key);
+      try {
+        await input.fill(text, { timeout: 2_000 });
+        const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: entry }).first();
+        await row.waitFor({ timeout: 5_000 });
+        await input.press("Enter", { timeout: 2_000 });
+        return true;
+      } catch {
+        await this.page.keyboard.press("Escape");
+        return false;
+      }
+    }, `${entry} in the quick input`, 60_000);
   }
 
   async openFile(name) {
-    await this.page.keyboard.press("Control+P");
-    const input = this.input();
-    await input.waitFor();
-    await input.fill(name);
-    await this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: name.split("/").at(-1) }).first().waitFor();
-    await this.page.keyboard.press("Enter");
+    await this.pick("Control+P", name, name.split("/").at(-1));
     await this.tab(name.split("/").at(-1)).waitFor();
     await this.editor().waitFor();
     await this.editor().click({ position: { x: 200, y: 10 } });
@@ -208,9 +221,7 @@ export class Workbench {
 
   /** Goes to a line and column, both counted from one. */
   async goTo(line, column = 1) {
-    await this.page.keyboard.press("Control+G");
-    const input = this.input();
-    await input.waitFor();
+    const input = await this.quickInput("Control+G");
     await input.fill(`:${line}:${column}`);
     await this.page.keyboard.press("Enter");
     await input.waitFor({ state: "hidden" });
@@ -282,7 +293,8 @@ export class Workbench {
 
   async openChat() {
     await this.command("Hearth: Open Chat");
-    await this.chat.getByRole("textbox", { name: "Question" }).waitFor();
+    const field = this.chat.getByRole("textbox", { name: "Question" });
+    await until(() => field.evaluate((element) => element === document.activeElement), "the focus in the chat");
     return this.chat;
   }
 

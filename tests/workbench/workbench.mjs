@@ -43,7 +43,19 @@ export function placeExtension(extensions, program) {
  * Starts code-server on loopback and waits until it answers.
  * `home` holds its data; `extensions` its extensions; `password` undefined means none (tests only).
  */
-export async function startWorkbench({ home, extensions, password, environment = {}, arguments: more = [], onLine = () => {} }) {
+export async function startWorkbench(options) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start(options);
+    } catch (error) {
+      // Its two processes give each other ten seconds, which a busy machine may exceed; and the port
+      // that was free may have been taken meanwhile.
+      if (attempt === 3) throw error;
+    }
+  }
+}
+
+async function start({ home, extensions, password, environment = {}, arguments: more = [], onLine = () => {} }) {
   const port = await freePort();
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const config = join(home, "config.yaml");
