@@ -130,7 +130,7 @@ impl Indexer {
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<IndexReport, IndexError> {
-        self.shared.update(cancel, progress)
+        self.shared.update(false, cancel, progress)
     }
 
     /// Throws the stored index away and makes it anew. In a process that only reads it this is an
@@ -143,7 +143,7 @@ impl Indexer {
         if let Role::Writer(writer) = &mut *self.shared.role.lock() {
             writer.clear(&self.shared.folder)?;
         }
-        self.shared.update(cancel, progress)
+        self.shared.update(false, cancel, progress)
     }
 
     /// Follows the file system in the background from now on, beginning with an update.
@@ -242,17 +242,18 @@ impl Shared {
     /// [`Indexer::update`]; an index that turns out to be damaged on the way is made anew, once.
     pub(crate) fn update(
         &self,
+        polite: bool,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<IndexReport, IndexError> {
         self.updating.fetch_add(1, Ordering::Relaxed);
         self.changed();
-        let mut result = self.reconcile(cancel, progress);
+        let mut result = self.reconcile(polite, cancel, progress);
         if let Err(error) = &result
             && error.is_damage()
         {
             tracing::warn!(%error, "the index is opened anew");
-            result = self.reopen().and_then(|()| self.reconcile(cancel, progress));
+            result = self.reopen().and_then(|()| self.reconcile(polite, cancel, progress));
         }
         self.updating.fetch_sub(1, Ordering::Relaxed);
         self.expect(0);

@@ -389,7 +389,7 @@ impl Live {
         self.unstored.clear();
         self.since = None;
         let cancel = self.shared.cancel.child();
-        match self.shared.update(&cancel, &mut |_| {}) {
+        match self.shared.update(true, &cancel, &mut |_| {}) {
             Ok(_) | Err(IndexError::Cancelled(_)) => {}
             Err(error) => tracing::error!(%error, "the index is not up to date"),
         }

@@ -61,9 +61,10 @@ pub(crate) fn plan<'walk>(
 
 /// Reads and parses the candidates on `threads` threads and hands each outcome to `sink` on this
 /// one, in the order in which they are done.
-pub(crate) fn read_all(
+fn read_all(
     candidates: &[(&FoundFile, Option<[u8; 16]>)],
     threads: usize,
+    polite: bool,
     cancel: &CancelToken,
     sink: &mut dyn FnMut(&FoundFile, Outcome) -> Result<(), IndexError>,
 ) -> Result<(), IndexError> {
@@ -73,7 +74,9 @@ pub(crate) fn read_all(
         for _ in 0..threads.min(candidates.len()) {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
-                crate::indexer::be_polite();
+                if polite {
+                    crate::indexer::be_polite();
+                }
                 while let Some((file, known)) = candidates.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     if cancel.is_cancelled() {
@@ -102,9 +105,11 @@ pub(crate) fn read_all(
 }
 
 impl Shared {
-    /// Brings the index up to date with the files.
+    /// Brings the index up to date with the files; `polite` lets the person's own programs go
+    /// first.
     pub(crate) fn reconcile(
         &self,
+        polite: bool,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<IndexReport, IndexError> {
@@ -119,13 +124,21 @@ impl Shared {
             self.become_writer(&mut role);
             match &mut *role {
                 crate::writer::Role::Writer(writer) => {
-                    self.update_stored(writer, &walk, cancel, progress, &mut report, &mut lexical)?;
+                    self.update_stored(
+                        writer,
+                        &walk,
+                        polite,
+                        cancel,
+                        progress,
+                        &mut report,
+                        &mut lexical,
+                    )?;
                 }
                 crate::writer::Role::Reader(reader) => {
                     if let Some(base) = reader.refresh()? {
                         self.publish_base(base);
                     }
-                    self.update_in_memory(&walk, cancel, progress, &mut report)?;
+                    self.update_in_memory(&walk, polite, cancel, progress, &mut report)?;
                 }
             }
         }
@@ -146,6 +159,7 @@ impl Shared {
         &self,
         writer: &mut Writer,
         walk: &Walk,
+        polite: bool,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
         report: &mut IndexReport,
@@ -159,7 +173,8 @@ impl Shared {
         let (mut changed, mut touched, mut vanished) = (Vec::new(), Vec::new(), Vec::new());
         let mut done = 0;
         let mut committed = Instant::now();
-        let result = read_all(&candidates, self.options.threads, cancel, &mut |file, outcome| {
+        let threads = self.options.threads;
+        let result = read_all(&candidates, threads, polite, cancel, &mut |file, outcome| {
             match outcome {
                 Outcome::Changed(prepared) => changed.push(*prepared),
                 Outcome::Same(row) => touched.push(row),
@@ -200,6 +215,7 @@ impl Shared {
     fn update_in_memory(
         &self,
         walk: &Walk,
+        polite: bool,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
         report: &mut IndexReport,
@@ -218,7 +234,7 @@ impl Shared {
         let mut fresh = Vec::new();
         let mut tokens = lexical_index::Tokens::new();
         let mut done = 0;
-        read_all(&candidates, self.options.threads, cancel, &mut |file, outcome| {
+        read_all(&candidates, self.options.threads, polite, cancel, &mut |file, outcome| {
             let path: Arc<str> = file.path.as_str().into();
             match outcome {
                 Outcome::Changed(prepared) => {

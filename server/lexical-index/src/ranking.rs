@@ -25,6 +25,14 @@ pub(crate) struct FieldWeight {
     pub(crate) length: f32,
 }
 
+/// How much the score of a file counts for each of its chunks. What a question asks is often said
+/// in one place of a file and done in another.
+pub(crate) const SHARE_OF_FILE: f32 = 0.6;
+
+/// No term counts as rarer than this in ranking: of the words of a question, those that code hardly
+/// uses are not those that it is about.
+const RAREST: f32 = 5.0;
+
 /// Saturation of term frequency (BM25's k1).
 pub(crate) const SATURATION: f32 = 1.2;
 
@@ -55,5 +63,5 @@ pub(crate) fn rarity(with: usize, all: usize) -> f32 {
 
 /// The score of a weighted frequency.
 pub(crate) fn score(rarity: f32, frequency: f32) -> f32 {
-    rarity * frequency * (SATURATION + 1.0) / (SATURATION + frequency)
+    rarity.min(RAREST) * frequency * (SATURATION + 1.0) / (SATURATION + frequency)
 }

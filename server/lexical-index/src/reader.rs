@@ -57,7 +57,8 @@ pub struct LexicalHit {
     pub file: u64,
     /// Number of the chunk in its file.
     pub ordinal: u64,
-    /// BM25F over all fields.
+    /// BM25F over all fields, and a share of what the chunks of its file score together, each
+    /// term counted where it scores best.
     pub score: f32,
     /// Whether it is one of the delta's documents.
     pub fresh: bool,
@@ -143,6 +144,8 @@ impl LexicalReader {
         let mut fresh = vec![0.0; delta.documents.len()];
         let mut rarities = Vec::with_capacity(query.terms.len());
         let mut matches = self.matches(delta);
+        let mut files = HashMap::<u64, f32>::new();
+        let mut best_of_file = HashMap::<u64, f32>::new();
         for term in &query.terms {
             let spellings = std::iter::once((term.text.as_str(), 1.0))
                 .chain(term.variants.iter().map(|(text, share)| (text.as_str(), *share)));
@@ -153,15 +156,28 @@ impl LexicalReader {
             let rarity = if with == 0 { 0.0 } else { ranking::rarity(with, statistics.documents) };
             rarities.push(rarity);
             let (last, committed) = matches.0.split_last_mut().expect("the delta has a part");
-            for (scores, part) in
-                scores.iter_mut().chain([&mut fresh]).zip(committed.iter_mut().chain([last]))
+            let mut count = |file: u64, score: &mut f32, frequency: f32| {
+                let gain = term.weight * ranking::score(rarity, frequency);
+                *score += gain;
+                let best = best_of_file.entry(file).or_default();
+                *best = best.max(gain);
+            };
+            for ((segment, scores), part) in
+                self.inner.segments.iter().zip(&mut scores).zip(committed)
             {
                 part.drain(|at, frequency| {
-                    scores[at] += term.weight * ranking::score(rarity, frequency);
+                    let file = segment.files.first(at as u32).unwrap_or_default();
+                    count(file, &mut scores[at], frequency);
                 });
             }
+            last.drain(|at, frequency| {
+                count(delta.documents[at].file, &mut fresh[at], frequency);
+            });
+            for (file, best) in best_of_file.drain() {
+                *files.entry(file).or_default() += best;
+            }
         }
-        Ok((self.best(&scores, &fresh, delta, accept, limit), rarities))
+        Ok((self.best(&scores, &fresh, &files, delta, accept, limit), rarities))
     }
 
     /// Number of documents that hold `term` in any field.
@@ -283,24 +299,30 @@ impl LexicalReader {
         &self,
         scores: &[Vec<f32>],
         fresh: &[f32],
+        files: &HashMap<u64, f32>,
         delta: &Delta<'_>,
         accept: &dyn Fn(u64) -> bool,
         limit: usize,
     ) -> Vec<LexicalHit> {
         let mut hits = Vec::new();
+        let with_file = |file: u64, score: f32| {
+            score + ranking::SHARE_OF_FILE * files.get(&file).copied().unwrap_or_default()
+        };
         for (segment, scores) in self.inner.segments.iter().zip(scores) {
             for (document, score) in (0..).zip(scores).filter(|(_, score)| **score > 0.0) {
                 let file = segment.files.first(document).unwrap_or_default();
                 if accept(file) {
                     let ordinal = segment.ordinals.first(document).unwrap_or_default();
-                    hits.push(LexicalHit { file, ordinal, score: *score, fresh: false });
+                    let score = with_file(file, *score);
+                    hits.push(LexicalHit { file, ordinal, score, fresh: false });
                 }
             }
         }
         for (document, score) in delta.documents.iter().zip(fresh) {
             if *score > 0.0 && accept(document.file) {
                 let (file, ordinal) = (document.file, document.ordinal);
-                hits.push(LexicalHit { file, ordinal, score: *score, fresh: true });
+                let score = with_file(file, *score);
+                hits.push(LexicalHit { file, ordinal, score, fresh: true });
             }
         }
         let order = |a: &LexicalHit, b: &LexicalHit| {

@@ -31,8 +31,6 @@ const EXACT_SYMBOL: f32 = 1.0;
 const LIKE_SYMBOL: f32 = 0.3;
 const PATH: f32 = 1.2;
 const NEAR: f32 = 0.08;
-/// Share of the other chunks of a file in the rank of its best one.
-const COMPANY: f32 = 0.15;
 /// What is left of the rank of a test, an example or a changelog.
 const BESIDE_THE_POINT: f32 = 0.7;
 
@@ -114,13 +112,7 @@ impl Candidates {
         let about_tests = ["test", "bench", "benchmark", "exampl", "chang", "changelog", "releas"];
         let about_tests =
             question.query.terms.iter().any(|term| about_tests.contains(&term.text.as_str()));
-        let mut files = HashMap::<Arc<str>, f32>::new();
-        for ((path, _), candidate) in &self.chunks {
-            *files.entry(Arc::clone(path)).or_default() += candidate.score;
-        }
         for ((path, _), candidate) in &mut self.chunks {
-            let others = files.get(path).copied().unwrap_or_default() - candidate.score;
-            candidate.score += COMPANY * (1.0 + others).ln();
             if !about_tests && names::is_beside_the_point(path) {
                 candidate.score *= BESIDE_THE_POINT;
             }
