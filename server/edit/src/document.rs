@@ -104,7 +104,8 @@ fn place(job: &Job<'_>, text: &str, symbol: &Symbol, language: Language) -> Opti
             || head.trim().split(' ').all(|word| {
                 ["export", "default", "pub", "static", "async", "const"].contains(&word)
             });
-        return own.then(|| Place { offset: start, indent: indent::leading(line).to_owned() });
+        let indent = indent::leading(line).to_owned();
+        return own.then(|| Place { offset: before_attributes(job, text, start), indent });
     }
     let header_end = python_header_end(text, symbol)?;
     let line = job.index.line_range(job.index.line_of(header_end));
@@ -115,6 +116,20 @@ fn place(job: &Job<'_>, text: &str, symbol: &Symbol, language: Language) -> Opti
     let body = text.get(line.end..symbol.range.end)?;
     let first = body.lines().find(|line| !line.trim().is_empty())?;
     Some(Place { offset: line.end, indent: indent::leading(first).to_owned() })
+}
+
+/// The start of the attributes and annotations right above the line that begins at `start`.
+fn before_attributes(job: &Job<'_>, text: &str, mut start: usize) -> usize {
+    while start > 0 {
+        let above = job.index.line_range(job.index.line_of(start - 1));
+        let line = above.slice(text).unwrap_or_default().trim();
+        let attribute = line.starts_with("#[") && line.ends_with(']') || line.starts_with('@');
+        if !attribute {
+            break;
+        }
+        start = above.start;
+    }
+    start
 }
 
 /// The colon that ends the header of a Python definition.

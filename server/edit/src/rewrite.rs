@@ -48,7 +48,8 @@ pub(crate) fn propose(
         let fault = match judged {
             Judged::Good(hunks) => {
                 hunks.iter().cloned().for_each(|hunk| sink(EditEvent::Hunk(hunk)));
-                return Ok(Outcome { hunks, validation: source.findings(), rounds: round, usage });
+                let validation = source.findings(&hunks);
+                return Ok(Outcome { hunks, validation, rounds: round, usage });
             }
             Judged::Unchanged if round > 1 => {
                 return Ok(Outcome {
@@ -206,15 +207,30 @@ impl<'j> Source<'j> {
         ["remove", "delete", "drop"].iter().any(|word| words.trim_start().starts_with(word))
     }
 
-    fn findings(&self) -> Vec<Finding> {
-        if self.job.language.is_some() {
-            return Vec::new();
+    fn findings(&self, hunks: &[ProposedHunk]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let lines = |text: &str| text.lines().filter(|line| !line.trim().is_empty()).count();
+        let old: usize = hunks.iter().map(|hunk| lines(&hunk.old_text)).sum();
+        let new: usize = hunks.iter().map(|hunk| lines(&hunk.new_text)).sum();
+        let selected = lines(self.job.selected());
+        if selected >= 4 && (old - old.min(new)) * 3 > selected && !self.asks_for_removal() {
+            findings.push(Finding {
+                severity: Severity::Warning,
+                message: format!(
+                    "{} of {selected} selected lines would be gone: look whether something is missing",
+                    old - new
+                ),
+                tool: "hearth",
+            });
         }
-        vec![Finding {
-            severity: Severity::Information,
-            message: "the syntax was not checked: no grammar for this kind of file".into(),
-            tool: "hearth",
-        }]
+        if self.job.language.is_none() {
+            findings.push(Finding {
+                severity: Severity::Information,
+                message: "the syntax was not checked: no grammar for this kind of file".into(),
+                tool: "hearth",
+            });
+        }
+        findings
     }
 }
 

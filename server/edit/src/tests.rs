@@ -113,6 +113,15 @@ fn empty_repeating_and_unchanged_answers() {
 }
 
 #[test]
+fn a_proposal_that_loses_lines_says_so() {
+    let model = FakeLanguageModel::new(["a = 1\n```"]);
+    let request = request("a.py", "$0a = 0\nb = 0\nc = 0\nd = 0\n$0", "set a to 1");
+    let proposal = run(&model, &request).unwrap();
+    assert_eq!(proposal.validation[0].severity, Severity::Warning);
+    assert!(proposal.validation[0].message.starts_with("3 of 4 selected lines"));
+}
+
+#[test]
 fn lines_can_be_removed_only_when_that_was_asked_for() {
     let asked = FakeLanguageModel::new(["\n```"]);
     let proposal = run(&asked, &request("a.py", "a\n$0b$0\nc\n", "Remove this line")).unwrap();
