@@ -139,8 +139,8 @@ describe("the chat", () => {
   it("reads a streamed answer out sentence by sentence", async () => {
     await receive(chat({ busy: true, messages: [answer()] }));
     await receive({ type: "delta", id: "a", text: "First one. And th" });
-    expect(find(".sr-only").textContent).toBe("First one.");
+    await vi.waitFor(() => expect(find(".sr-only").textContent).toBe("First one."));
     await receive({ type: "delta", id: "a", text: "en. More" });
-    expect(find(".sr-only").textContent?.trim()).toBe("And then.");
+    await vi.waitFor(() => expect(find(".sr-only").textContent?.trim()).toBe("And then."));
   });
 });

@@ -59,6 +59,20 @@ describe("Conversation", () => {
   });
 });
 
+describe("adopt", () => {
+  it("takes the ids of an answer that was stopped, and of no other", () => {
+    const conversation = new Conversation();
+    const { question, answer: half } = conversation.ask("q", []);
+    expect(
+      conversation.adopt("c", [stored("other", null), stored("a", "other", "assistant")], question, half),
+    ).toBe(false);
+    expect(conversation.adopt("c", [stored("q", null), stored("a", "q", "assistant")], question, half)).toBe(
+      true,
+    );
+    expect([conversation.id, question.id, conversation.lastId]).toEqual(["c", "q", "a"]);
+  });
+});
+
 describe("branch", () => {
   it("follows the newest message back to the root", () => {
     const messages = [

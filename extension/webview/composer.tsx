@@ -25,7 +25,10 @@ export function Composer(props: ComposerProps) {
   const caret = useRef<number | undefined>(undefined);
   const open = suggestions.length > 0;
 
-  useEffect(() => field.current?.focus(), [focus]);
+  // A view that merely appears leaves the focus where the person has it.
+  useEffect(() => {
+    if (focus > 0) field.current?.focus();
+  }, [focus]);
   useEffect(() => setChosen(0), [suggestions]);
   useLayoutEffect(() => {
     const area = field.current;

@@ -66,6 +66,16 @@ export class Conversation {
     if (error) answer.error = error;
   }
 
+  /** Takes the ids of the last exchange that was kept, if it is this one. */
+  adopt(id: string, stored: StoredMessage[], question: ChatMessage, answer: ChatMessage): boolean {
+    const [asked, answered] = branch(stored).slice(-2);
+    if (asked?.role !== "user" || asked.text !== question.text || !answered) return false;
+    this.id = id;
+    question.id = asked.id;
+    answer.id = answered.id;
+    return true;
+  }
+
   restore(id: string, title: string, stored: StoredMessage[]): void {
     this.id = id;
     this.title = title;

@@ -36,6 +36,8 @@ export class ChatView implements vscode.WebviewViewProvider {
   private running: vscode.CancellationTokenSource | undefined;
   private completing: vscode.CancellationTokenSource | undefined;
   private restored = false;
+  private ready = false;
+  private focusWanted = false;
   private pending = new Map<string, string>();
   private flushTimer: NodeJS.Timeout | undefined;
 
@@ -64,6 +66,7 @@ export class ChatView implements vscode.WebviewViewProvider {
 
   resolveWebviewView(view: vscode.WebviewView): void {
     this.view = view;
+    this.ready = false;
     const dist = vscode.Uri.joinPath(this.context.extensionUri, "dist");
     view.webview.options = { enableScripts: true, enableCommandUris: false, localResourceRoots: [dist] };
     view.webview.onDidReceiveMessage((message: unknown) => {
@@ -101,6 +104,9 @@ export class ChatView implements vscode.WebviewViewProvider {
         await this.restore();
         this.postState();
         this.post({ type: "draft", ...this.draft() });
+        this.ready = true;
+        if (this.focusWanted) this.post({ type: "focus" });
+        this.focusWanted = false;
         break;
       case "send":
         await this.send(message.text, message.mentions);
@@ -160,6 +166,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     this.setDraft({ text: "", mentions: [] });
     const source = new vscode.CancellationTokenSource();
     this.running = source;
+    const started = Date.now();
     const parent = parentId === undefined ? this.conversation.lastId : parentId;
     const { question, answer } = this.conversation.ask(text, mentions);
     this.postState();
@@ -185,6 +192,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     } catch (error) {
       if (source.token.isCancellationRequested) this.conversation.fail(answer, "stopped");
       else this.conversation.fail(answer, "failed", messageOf(error));
+      await this.adopt(started, question, answer);
     } finally {
       this.running = undefined;
       source.dispose();
@@ -223,6 +231,32 @@ export class ChatView implements vscode.WebviewViewProvider {
     }, 40);
   }
 
+  /** An answer that ends early comes without ids, but the daemon has kept it: what follows hangs under it. */
+  private async adopt(started: number, question: ChatMessage, answer: ChatMessage): Promise<void> {
+    if (!this.daemon.running) return;
+    try {
+      const id = this.conversation.id ?? (await this.newestSince(started));
+      if (!id) return;
+      const stored = await this.stored(id);
+      if (this.conversation.adopt(id, stored.messages, question, answer)) {
+        await this.context.workspaceState.update(conversationKey, id);
+      }
+    } catch {
+      // Then the next question stands beside this one.
+    }
+  }
+
+  private async newestSince(started: number): Promise<string | undefined> {
+    const list = await this.daemon.request<{ conversations: ConversationSummary[] }>(method.conversations, {
+      action: "list",
+    });
+    return list.conversations.find((entry) => entry.updatedAt >= started)?.id;
+  }
+
+  private stored(id: string): Promise<{ title: string; messages: StoredMessage[] }> {
+    return this.daemon.request(method.conversations, { action: "get", conversationId: id });
+  }
+
   private async retry(answerId: string): Promise<void> {
     if (this.running || !this.daemon.running) return;
     const again = this.conversation.takeBack(answerId);
@@ -238,13 +272,7 @@ export class ChatView implements vscode.WebviewViewProvider {
 
   private async load(id: string): Promise<void> {
     try {
-      const stored = await this.daemon.request<{ title: string; messages: StoredMessage[] }>(
-        method.conversations,
-        {
-          action: "get",
-          conversationId: id,
-        },
-      );
+      const stored = await this.stored(id);
       this.conversation.restore(id, stored.title, stored.messages);
       await this.context.workspaceState.update(conversationKey, id);
     } catch {
@@ -315,6 +343,8 @@ export class ChatView implements vscode.WebviewViewProvider {
   }
 
   private async focus(): Promise<void> {
+    // A view that is only now being made takes the focus once it is ready.
+    this.focusWanted = !this.ready;
     await vscode.commands.executeCommand("hearth.chat.focus");
     this.post({ type: "focus" });
   }
