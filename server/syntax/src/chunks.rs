@@ -20,6 +20,9 @@ const GROUP_BYTES: usize = 1300;
 /// A unit of at least this many bytes is never put together with its neighbours.
 const ALONE_BYTES: usize = 400;
 
+/// What is left of a definition that was cut is put with what is before it when it is this small.
+const REST_BYTES: usize = 200;
+
 /// A piece this small is put with a neighbour whenever the two fit.
 const TINY_BYTES: usize = 120;
 
@@ -104,6 +107,8 @@ impl Size {
 /// A stretch of whole lines between two places where the file may be cut.
 struct Piece {
     range: TextRange,
+    /// Whether it is a unit, small or not.
+    is_unit: bool,
     /// Not to be put together with others.
     alone: bool,
     /// A unit that was cut begins or ends here: what is before belongs to something else.
@@ -127,7 +132,7 @@ impl Cutter<'_> {
                 largest.is_some_and(|child| self.outline.is_unit(child.byte_range().into()));
             if Size::of(self.lines, segment).fits() {
                 let alone = is_unit && segment.len() >= ALONE_BYTES;
-                self.pieces.push(Piece { range: segment, alone, wall_before: false });
+                self.pieces.push(Piece { range: segment, is_unit, alone, wall_before: false });
                 continue;
             }
             let first = self.pieces.len();
@@ -135,13 +140,12 @@ impl Cutter<'_> {
                 Some(child) if depth < MAX_DEPTH && child.child_count() > 0 => {
                     self.cut(child, segment, depth + 1);
                 }
-                _ => self.pieces.extend(
-                    windows(self.text, self.lines, segment).into_iter().map(|range| Piece {
-                        range,
-                        alone: true,
-                        wall_before: false,
-                    }),
-                ),
+                _ => {
+                    let cut = windows(self.text, self.lines, segment).into_iter();
+                    let piece =
+                        |range| Piece { range, is_unit: false, alone: true, wall_before: false };
+                    self.pieces.extend(cut.map(piece));
+                }
             }
             if is_unit {
                 self.wall(first);
@@ -156,7 +160,8 @@ impl Cutter<'_> {
         }
         // The piece that comes next begins behind this wall; an empty one stands for it until then.
         let end = self.pieces.last().map_or(0, |piece| piece.range.end);
-        self.pieces.push(Piece { range: TextRange::empty(end), alone: false, wall_before: true });
+        let range = TextRange::empty(end);
+        self.pieces.push(Piece { range, is_unit: false, alone: false, wall_before: true });
     }
 
     /// Splits `range` where a child of `node` begins a line, comments and attributes before it
@@ -186,51 +191,78 @@ impl Cutter<'_> {
     }
 }
 
-/// Puts small neighbours together.
+/// Puts small neighbours together: first what has no wall between, then whatever is left over and
+/// too small to be of use.
 fn join(lines: &LineIndex, pieces: Vec<Piece>) -> Vec<TextRange> {
-    let mut joined: Vec<Piece> = Vec::new();
     let mut wall = false;
+    let mut groups: Vec<Piece> = Vec::new();
     for mut piece in pieces {
         piece.wall_before |= wall;
         wall = piece.range.is_empty();
         if wall {
             continue;
         }
-        if let Some(last) = joined.last_mut() {
-            let both = TextRange::new(last.range.start, piece.range.end);
-            let tiny = last.range.len() < TINY_BYTES || piece.range.len() < TINY_BYTES;
-            let small = both.len() <= GROUP_BYTES && !last.alone && !piece.alone;
-            if Size::of(lines, both).fits() && (tiny || small && !piece.wall_before) {
-                last.range = both;
-                last.alone |= piece.alone;
-                continue;
-            }
+        if let Some(last) = groups.last_mut()
+            && !piece.wall_before
+            && let Some(both) = fitting(lines, last.range, piece.range)
+            && (tiny(last.range)
+                || tiny(piece.range)
+                || !piece.is_unit && piece.range.len() < REST_BYTES
+                || !last.alone && !piece.alone && both.len() <= GROUP_BYTES)
+        {
+            last.range = both;
+            last.alone |= piece.alone;
+        } else {
+            groups.push(piece);
         }
-        joined.push(piece);
     }
-    joined.into_iter().map(|piece| piece.range).collect()
+    let mut joined: Vec<TextRange> = Vec::new();
+    for group in groups {
+        match joined.last_mut() {
+            Some(last) if tiny(*last) || tiny(group.range) => {
+                match fitting(lines, *last, group.range) {
+                    Some(both) => *last = both,
+                    None => joined.push(group.range),
+                }
+            }
+            _ => joined.push(group.range),
+        }
+    }
+    joined
 }
 
-/// The definition that a chunk is about: of those named in it the one that fills most of it, else
-/// the smallest that it is a part of.
+/// Two neighbours as one, if that is not too large for a chunk.
+fn fitting(lines: &LineIndex, first: TextRange, second: TextRange) -> Option<TextRange> {
+    let both = TextRange::new(first.start, second.end);
+    Size::of(lines, both).fits().then_some(both)
+}
+
+fn tiny(range: TextRange) -> bool {
+    range.len() < TINY_BYTES
+}
+
+/// The definition that a chunk is about: of those named in it and the one that goes on into it and
+/// ends there, the one that fills most of it; without any the smallest that it is a part of.
 fn main_symbol<'a>(symbols: &'a [Symbol], text: &str, range: TextRange) -> Option<&'a Symbol> {
     let first = symbols.partition_point(|symbol| symbol.name_range.start < range.start);
-    let named = symbols[first..].iter().take_while(|symbol| symbol.name_range.start < range.end);
+    let mut named =
+        symbols[first..].iter().take_while(|symbol| symbol.name_range.start < range.end).peekable();
+    let content = range.slice(text).unwrap_or_default();
+    let start = range.start + (content.len() - content.trim_start().len());
+    let part = TextRange::new(start.min(range.end), range.end);
+    let around = symbols[..first]
+        .iter()
+        .filter(|symbol| symbol.range.intersects(part) && symbol.range.touches(part.start))
+        .min_by_key(|symbol| symbol.range.len());
     let filled = |symbol: &Symbol| {
         symbol.range.end.min(range.end).saturating_sub(symbol.range.start.max(range.start))
     };
     // The first of equals is the outer one.
-    let best = named.fold(None, |best: Option<&Symbol>, symbol| match best {
+    let ending = around
+        .filter(|symbol| named.peek().is_none_or(|next| symbol.range.end <= next.range.start));
+    let best = ending.into_iter().chain(named).fold(None, |best, symbol| match best {
         Some(known) if filled(known) >= filled(symbol) => best,
         _ => Some(symbol),
     });
-    best.or_else(|| {
-        let content = range.slice(text).unwrap_or_default();
-        let start = range.start + (content.len() - content.trim_start().len());
-        let part = TextRange::new(start.min(range.end), range.end);
-        symbols[..first]
-            .iter()
-            .filter(|symbol| symbol.range.intersects(part) && symbol.range.touches(part.start))
-            .min_by_key(|symbol| symbol.range.len())
-    })
+    best.or(around)
 }
