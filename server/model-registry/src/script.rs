@@ -1,15 +1,11 @@
 //! The conversion scripts that are part of the program. No other script is ever run.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use crate::{
     RegistryError,
     manifest::Member,
-    process::{self, Python},
+    process::{self, Environment},
     progress::{Step, Task},
 };
 
@@ -32,46 +28,34 @@ pub(crate) fn find(name: &str) -> Option<&'static Script> {
 }
 
 impl Script {
-    /// Runs the script as `SCRIPT SOURCE TARGET`, both folders, in an environment of its own under
-    /// `scratch`, which the caller removes.
+    /// Installs what the script needs into `environment` and runs it as `SCRIPT SOURCE TARGET`, both
+    /// folders. All it leaves elsewhere is under `scratch`, which the caller removes.
     pub(crate) fn run(
         &self,
-        python: &Python,
+        environment: &Environment,
         (source, target): (&Path, &Path),
         scratch: &Path,
         outputs: &[Member],
         task: &mut Task<'_>,
     ) -> Result<(), RegistryError> {
-        let environment = self.environment(python, scratch, task)?;
+        let list = scratch.join("requirements.txt");
+        fs::write(&list, self.requirements).map_err(RegistryError::file("write", &list))?;
+        let mut command = environment.pip(scratch);
+        command.args(["install", "--no-deps", "--require-hashes", "--only-binary", ":all:"]);
+        command.args(["--no-compile", "--progress-bar", "off", "--requirement"]).arg(&list);
+        let what = "installing the tools that convert models";
+        process::run(command, what, &environment.folder, |done| {
+            task.report(Step::InstallingTools, done, None);
+            task.cancel.is_cancelled()
+        })?;
         let script = scratch.join(self.name).with_extension("py");
         fs::write(&script, self.text).map_err(RegistryError::file("write", &script))?;
         let total = outputs.iter().map(|output| output.bytes).sum();
-        let mut command = Command::new(&environment);
+        let mut command = Command::new(&environment.python);
         command.arg("-I").arg(&script).arg(source).arg(target);
         process::run(command, &format!("converting {}", task.id), target, |done| {
             task.report(Step::Converting, done.min(total), Some(total));
             task.cancel.is_cancelled()
         })
-    }
-
-    /// Makes the environment and gives its interpreter.
-    fn environment(
-        &self,
-        python: &Python,
-        scratch: &Path,
-        task: &mut Task<'_>,
-    ) -> Result<PathBuf, RegistryError> {
-        let folder = scratch.join("environment");
-        let program = python.make_environment(&folder, task.cancel)?;
-        let list = scratch.join("requirements.txt");
-        fs::write(&list, self.requirements).map_err(RegistryError::file("write", &list))?;
-        let mut command = process::pip(&program, scratch);
-        command.args(["install", "--no-deps", "--require-hashes", "--only-binary", ":all:"]);
-        command.arg("--requirement").arg(&list);
-        process::run(command, "installing the tools that convert models", &folder, |done| {
-            task.report(Step::InstallingTools, done, None);
-            task.cancel.is_cancelled()
-        })?;
-        Ok(program)
     }
 }

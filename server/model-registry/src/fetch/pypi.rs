@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use crate::{
     RegistryError, Wheel, hash,
-    process::{self, Python},
+    process::{self, Environment},
     progress::{Progress, Step, Task},
     pull::check_hash,
     record::FileRecord,
@@ -25,14 +25,13 @@ const PYTHON_TAG: [&str; 6] =
 pub(crate) fn fetch(
     (package, version): (&str, &str),
     wheel: &Wheel,
-    python: &Python,
+    environment: &Environment,
     (staging, target): (&Path, &Path),
     task: &mut Task<'_>,
 ) -> Result<Vec<FileRecord>, RegistryError> {
     let folder = staging.join("wheel");
     fs::create_dir(&folder).map_err(RegistryError::file("create", &folder))?;
-    let program = python.with_pip(staging, task.cancel)?;
-    let mut command = process::pip(&program, &folder);
+    let mut command = environment.pip(&folder);
     command.args(["download", "--no-deps", "--only-binary", ":all:", "--progress-bar", "off"]);
     if let Some(platform) = &wheel.platform {
         command.args(["--platform", platform]).args(PYTHON_TAG);
