@@ -33,8 +33,9 @@ pub(crate) const SHARE_OF_FILE: f32 = 0.6;
 /// uses are not those that it is about.
 const RAREST: f32 = 5.0;
 
-/// Saturation of term frequency (BM25's k1).
-pub(crate) const SATURATION: f32 = 1.2;
+/// Saturation of term frequency (BM25's k1). Chunks are short and their fields are added up, so it
+/// is higher than for long texts.
+pub(crate) const SATURATION: f32 = 2.5;
 
 impl Field {
     pub(crate) fn weight(self) -> FieldWeight {

@@ -1,6 +1,7 @@
 //! Scores retrieval on the committed questions: `retrieval-eval QUESTIONS.toml [--sources DIR]
-//! [--json FILE] [-v]`. DIR holds unpacked crates as in cargo's source cache; without it that
-//! cache is used, with the versions of this project's Cargo.lock.
+//! [--cache DIR] [--json FILE] [-v]`. The sources are unpacked crates as in cargo's source cache;
+//! without the option that cache is used, with the versions of this project's Cargo.lock. A cache
+//! keeps the indexes for the next run.
 
 use std::{
     collections::BTreeMap,
@@ -67,11 +68,12 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
     let mut questions = None;
-    let (mut sources, mut json, mut verbose) = (None, None, false);
+    let (mut sources, mut cache, mut json, mut verbose) = (None, None, None, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--sources" => sources = arguments.next().map(PathBuf::from),
+            "--cache" => cache = arguments.next().map(PathBuf::from),
             "--json" => json = arguments.next().map(PathBuf::from),
             "-v" => verbose = true,
             _ => questions = Some(PathBuf::from(argument)),
@@ -89,9 +91,11 @@ fn main() -> Result<()> {
     let mut report = String::new();
     for repository in &questions.repository {
         let folder = unpacked(&sources, &repository.name)?;
-        let cache = tempfile::tempdir()?;
         let workspace = Workspace::open(std::slice::from_ref(&folder))?;
-        let indexer = Indexer::open(workspace, cache.path(), IndexOptions::default())?;
+        let temporary = tempfile::tempdir()?;
+        let place = cache.as_deref().unwrap_or(temporary.path()).join(workspace.key());
+        fs::create_dir_all(&place)?;
+        let indexer = Indexer::open(workspace, &place, IndexOptions::default())?;
         let begun = Instant::now();
         let indexed = indexer.update(&CancelToken::new(), &mut |_| {})?;
         writeln!(

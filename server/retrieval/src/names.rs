@@ -71,6 +71,19 @@ pub(crate) fn is_beside_the_point(path: &str) -> bool {
         || matches!(stem, "changelog" | "changes" | "history" | "releases" | "news")
 }
 
+/// Whether a definition is a test beside the code that it tests.
+pub(crate) fn is_test(symbol: Option<&str>, container: Option<&str>) -> bool {
+    let inner = container.is_some_and(|container| {
+        container.split(['.', ':', '/']).any(|part| matches!(part, "test" | "tests"))
+    });
+    inner
+        || symbol.is_some_and(|symbol| {
+            matches!(symbol, "test" | "tests")
+                || symbol.starts_with("test_")
+                || symbol.ends_with("_test")
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

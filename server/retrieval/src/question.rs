@@ -50,19 +50,13 @@ impl Question {
     }
 
     fn word(&mut self, word: &str, identifier: bool, expand: bool, tokens: &mut Tokens) {
-        let generic = !identifier && words::is_generic(&word.to_lowercase());
+        let prose = if identifier { 1.0 } else { words::weight(&word.to_lowercase()) };
         let terms = tokens.list(word);
         let whole = terms.len().saturating_sub(1);
         for (number, term) in terms.into_iter().enumerate() {
-            let weight = if generic {
-                words::GENERIC_WEIGHT
-            } else if identifier && number == whole {
-                IDENTIFIER
-            } else {
-                1.0
-            };
+            let weight = if identifier && number == whole { IDENTIFIER } else { prose };
             let variants = if expand { words::variants(&term) } else { Vec::new() };
-            self.term(QueryTerm { text: term, weight, variants }, !generic);
+            self.term(QueryTerm { text: term, weight, variants }, prose >= 1.0);
         }
     }
 

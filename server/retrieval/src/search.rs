@@ -17,7 +17,7 @@ use crate::{
 
 /// Hits below this share words with a question but do not answer it; see [`Hit::support`].
 /// Calibrated on the development questions of `tests/eval/retrieval`.
-pub const SUPPORTED: f32 = 0.5;
+pub const SUPPORTED: f32 = 0.45;
 
 /// How many chunks the full text proposes.
 const CANDIDATES: usize = 200;
@@ -32,7 +32,7 @@ const LIKE_SYMBOL: f32 = 0.3;
 const PATH: f32 = 1.2;
 const NEAR: f32 = 0.08;
 /// What is left of the rank of a test, an example or a changelog.
-const BESIDE_THE_POINT: f32 = 0.7;
+const BESIDE_THE_POINT: f32 = 0.5;
 
 /// The places that `query` is about, best first. Empty when nothing fits or the work was cancelled.
 /// Exact identifiers and paths always come up.
@@ -113,7 +113,11 @@ impl Candidates {
         let about_tests =
             question.query.terms.iter().any(|term| about_tests.contains(&term.text.as_str()));
         for ((path, _), candidate) in &mut self.chunks {
-            if !about_tests && names::is_beside_the_point(path) {
+            let chunk = candidate.rows.chunks.get(candidate.chunk);
+            let is_test = chunk.is_some_and(|chunk| {
+                names::is_test(chunk.symbol.as_deref(), chunk.container.as_deref())
+            });
+            if !about_tests && (is_test || names::is_beside_the_point(path)) {
                 candidate.score *= BESIDE_THE_POINT;
             }
             if query.near.iter().any(|near| near.as_str() == &**path) {

@@ -158,15 +158,17 @@ const ROWS: &[&[&str]] = &[
     &["word", "token", "term"],
 ];
 
-/// Words of a question that are about code as such, not about what the code does.
+/// Words of a question that are about code as such, not about what the code does. Sorted.
 const GENERIC: &[&str] = &[
     "actual",
     "code",
     "codebase",
     "crate",
-    "decide",
-    "define",
     "deal",
+    "decide",
+    "decided",
+    "decides",
+    "define",
     "defined",
     "exact",
     "exactly",
@@ -176,11 +178,13 @@ const GENERIC: &[&str] = &[
     "function",
     "give",
     "given",
+    "gives",
     "handle",
     "handled",
+    "handles",
     "happen",
-    "happens",
     "happened",
+    "happens",
     "implement",
     "implementation",
     "implemented",
@@ -188,22 +192,33 @@ const GENERIC: &[&str] = &[
     "instead",
     "involved",
     "keep",
+    "keeps",
+    "kept",
     "know",
+    "known",
     "let",
+    "lets",
     "library",
     "like",
     "live",
+    "lives",
     "located",
     "logic",
     "look",
+    "looks",
+    "made",
     "main",
     "make",
     "makes",
     "mean",
+    "means",
     "method",
     "module",
     "need",
+    "needed",
+    "needs",
     "part",
+    "parts",
     "place",
     "program",
     "project",
@@ -212,25 +227,188 @@ const GENERIC: &[&str] = &[
     "responsible",
     "see",
     "show",
+    "shown",
     "source",
     "tell",
+    "tells",
     "thing",
+    "things",
+    "told",
     "turn",
+    "turned",
     "use",
     "used",
     "uses",
     "using",
     "want",
+    "wants",
     "way",
     "work",
     "works",
     "written",
 ];
 
+/// Everyday words that code hardly uses: rare there, and yet not what a question is about. Sorted.
+const EVERYDAY: &[&str] = &[
+    "able",
+    "across",
+    "again",
+    "almost",
+    "along",
+    "already",
+    "always",
+    "another",
+    "anybody",
+    "anyone",
+    "anything",
+    "around",
+    "away",
+    "back",
+    "bad",
+    "become",
+    "becomes",
+    "behave",
+    "best",
+    "better",
+    "big",
+    "bit",
+    "both",
+    "bring",
+    "case",
+    "cause",
+    "certain",
+    "choose",
+    "chosen",
+    "come",
+    "comes",
+    "common",
+    "consider",
+    "contain",
+    "correct",
+    "difference",
+    "different",
+    "each",
+    "early",
+    "easy",
+    "either",
+    "else",
+    "end",
+    "ends",
+    "enough",
+    "even",
+    "ever",
+    "every",
+    "everybody",
+    "everything",
+    "far",
+    "fast",
+    "faster",
+    "fastest",
+    "few",
+    "full",
+    "further",
+    "get",
+    "gets",
+    "getting",
+    "go",
+    "goes",
+    "gone",
+    "good",
+    "got",
+    "great",
+    "hand",
+    "handed",
+    "hard",
+    "help",
+    "high",
+    "hold",
+    "holding",
+    "holds",
+    "however",
+    "idea",
+    "important",
+    "kind",
+    "kinds",
+    "large",
+    "learn",
+    "learned",
+    "least",
+    "leave",
+    "left",
+    "less",
+    "lot",
+    "low",
+    "many",
+    "matter",
+    "meant",
+    "middle",
+    "much",
+    "near",
+    "never",
+    "nice",
+    "nothing",
+    "notice",
+    "noticed",
+    "now",
+    "off",
+    "often",
+    "old",
+    "once",
+    "others",
+    "people",
+    "person",
+    "pick",
+    "picked",
+    "picks",
+    "piece",
+    "pieces",
+    "possible",
+    "put",
+    "quick",
+    "quickly",
+    "rather",
+    "real",
+    "really",
+    "right",
+    "said",
+    "say",
+    "seen",
+    "several",
+    "simple",
+    "since",
+    "slow",
+    "small",
+    "somebody",
+    "somehow",
+    "someone",
+    "something",
+    "sometimes",
+    "soon",
+    "still",
+    "sure",
+    "take",
+    "taken",
+    "takes",
+    "think",
+    "together",
+    "too",
+    "tried",
+    "twice",
+    "typed",
+    "usual",
+    "well",
+    "went",
+    "whole",
+    "without",
+    "wrong",
+    "yet",
+];
+
 /// How much of a word's weight one that stands for it gets.
-const VARIANT: f32 = 0.35;
-/// How much a generic word counts.
-pub(crate) const GENERIC_WEIGHT: f32 = 0.25;
+const VARIANT: f32 = 0.5;
+/// How much words count that say little of what is looked for.
+const GENERIC_WEIGHT: f32 = 0.25;
+const EVERYDAY_WEIGHT: f32 = 0.4;
 
 /// Other terms that stand for `term`, both as [`lexical_index::Tokens`] makes them, with their
 /// share of its weight.
@@ -259,7 +437,31 @@ pub(crate) fn variants(term: &str) -> Vec<(String, f32)> {
         .unwrap_or_default()
 }
 
-/// Whether a lower-cased word says nothing about what is looked for.
-pub(crate) fn is_generic(word: &str) -> bool {
-    GENERIC.contains(&word)
+/// How much a lower-cased word of prose counts; less than 1 for one that does not say what is looked
+/// for.
+pub(crate) fn weight(word: &str) -> f32 {
+    if GENERIC.binary_search(&word).is_ok() {
+        GENERIC_WEIGHT
+    } else if EVERYDAY.binary_search(&word).is_ok() {
+        EVERYDAY_WEIGHT
+    } else {
+        1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_are_sorted() {
+        assert!(GENERIC.is_sorted() && EVERYDAY.is_sorted());
+    }
+
+    #[test]
+    fn variants_are_found_by_stem() {
+        let found = variants("configur");
+        assert!(found.iter().any(|(variant, _)| variant == "config"), "{found:?}");
+        assert!(variants("zebra").is_empty());
+    }
 }
