@@ -82,7 +82,8 @@ fn complete_continues_a_line_from_the_workspace() {
     let unsaved = "def shipping_cost(weight, distance):\n    return 500 + weight * ";
     let at = ["complete", "src/other.py", "--line", "1", "--character", "26", "--text-from", "-"];
     let answer = home.pipe(shop.path(), &[&at[..], &["--json"]].concat(), Some(unsaved)).json();
-    assert_eq!(answer["items"][0]["insertText"], "distance // 100", "{answer}");
+    let suggestion = answer["items"][0]["insertText"].as_str();
+    assert!(suggestion.is_some_and(|text| text.starts_with("distance")), "{answer}");
     assert!(answer["timings"]["total_ms"].is_number(), "{answer}");
 }
 
@@ -141,6 +142,10 @@ diff --git a/src/shipping.py b/src/shipping.py
 fn edit_without_a_model_names_the_command_that_gets_one() {
     let (home, shop) = (Home::without_models(), workspace(SHOP));
     let before = fs::read(shop.path().join("src/cart.py")).unwrap();
+    let untrusted = home.run(shop.path(), &["edit", "src/cart.py", "--lines", "4:5", "rename it"]);
+    assert_eq!(untrusted.code, Some(1), "{untrusted:?}");
+    assert!(untrusted.stderr.contains("hearth trust"), "{untrusted:?}");
+    home.run(shop.path(), &["trust"]);
     let refused = home.run(
         shop.path(),
         &["edit", "src/cart.py", "--lines", "4:5", "--apply", "rename quantity to count"],
@@ -157,6 +162,7 @@ fn edit_with_the_default_model_changes_only_the_selected_lines() {
     let before = "\u{feff}# Prices.\r\ndef price(x):\r\n    return x\r\n\r\nlast = 1";
     let file = shop.path().join("src/price.py");
     fs::write(&file, before).unwrap();
+    home.run(shop.path(), &["trust"]);
     let arguments = ["edit", "src/price.py", "--lines", "2:3", "--json", "add a docstring"];
     let edited = home.run(shop.path(), &arguments);
     assert_eq!(fs::read_to_string(&file).unwrap(), before, "a diff writes nothing");

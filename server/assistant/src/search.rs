@@ -1,6 +1,7 @@
 use std::{path::PathBuf, time::Instant};
 
 use base::CancelToken;
+use indexer::IndexSnapshot;
 use retrieval::{SearchMode, SearchQuery, SymbolHit};
 use serde::{Deserialize, Serialize};
 
@@ -87,22 +88,16 @@ impl AssistantSnapshot {
         };
         let index = self.index.current(cancel)?;
         let searching = Instant::now();
-        let hits = retrieval::search(&index, &query, cancel);
+        let results = match query.mode {
+            SearchMode::Symbol => self.definitions(&index, &query),
+            _ => self.places(&index, &query, cancel),
+        };
         cancel.check()?;
         self.shared.timings.record("search", searching.elapsed());
-        let results = hits.into_iter().map(|hit| SearchResult {
-            range: Range::of_lines(&hit.lines, &hit.text, self.encoding),
-            path: hit.path,
-            symbol: hit.symbol,
-            kind: hit.kind,
-            score: hit.score,
-            sources: hit.sources,
-            text: hit.text,
-        });
         Ok(SearchAnswer {
             query: query.text,
             mode: query.mode,
-            results: results.collect(),
+            results,
             elapsed_ms: start.elapsed().as_secs_f64() * 1000.0,
         })
     }
@@ -135,6 +130,45 @@ impl AssistantSnapshot {
         }
         let symbols = paths.iter().flat_map(|path| retrieval::file_symbols(&index, path));
         Ok(symbols.map(symbol_entry).collect())
+    }
+
+    /// Chunks that fit a query.
+    fn places(
+        &self,
+        index: &IndexSnapshot,
+        query: &SearchQuery,
+        cancel: &CancelToken,
+    ) -> Vec<SearchResult> {
+        let hits = retrieval::search(index, query, cancel).into_iter();
+        let results = hits.map(|hit| SearchResult {
+            range: Range::of_lines(&hit.lines, &hit.text, self.encoding),
+            path: hit.path,
+            symbol: hit.symbol,
+            kind: hit.kind,
+            score: hit.score,
+            sources: hit.sources,
+            text: hit.text,
+        });
+        results.collect()
+    }
+
+    /// Definitions whose name fits a query, each with its own lines.
+    fn definitions(&self, index: &IndexSnapshot, query: &SearchQuery) -> Vec<SearchResult> {
+        let hits = retrieval::symbols(index, &query.text, query.limit).into_iter();
+        let results = hits.filter_map(|hit| {
+            let file = index.text(&hit.path)?;
+            let text = hit.range.slice(&file)?;
+            Some(SearchResult {
+                range: Range::of_lines(&hit.lines, text, self.encoding),
+                path: hit.path,
+                symbol: Some(hit.name),
+                kind: Some(hit.kind),
+                score: hit.score,
+                sources: vec!["symbol"],
+                text: text.to_owned(),
+            })
+        });
+        results.collect()
     }
 
     /// Paths of the open documents, which searches prefer a little.
