@@ -1,7 +1,6 @@
 //! What programmers write for English words, and which words of a question say nothing.
 
-/// Words that stand for each other in code, as [`lexical_index::Tokens`] makes them (stemmed). The
-/// first of each row is the word itself.
+/// Words that stand for each other in code.
 const ROWS: &[&[&str]] = &[
     &["abort", "cancel", "stop", "terminate"],
     &["address", "addr"],
@@ -93,7 +92,6 @@ const ROWS: &[&[&str]] = &[
     &["network", "net", "socket"],
     &["notification", "notify"],
     &["object", "obj"],
-    &["operating system", "os"],
     &["operation", "op"],
     &["package", "pkg"],
     &["parallel", "concurrent", "thread", "rayon"],
@@ -421,11 +419,12 @@ pub(crate) fn variants(term: &str) -> Vec<(String, f32)> {
         for row in ROWS {
             let stems: Vec<String> =
                 row.iter().filter_map(|word| tokens.list(word).into_iter().next()).collect();
-            let Some((head, others)) = stems.split_first() else { continue };
-            let known = table.entry(head.clone()).or_default();
-            for other in others.iter().filter(|other| *other != head) {
-                if !known.contains(other) {
-                    known.push(other.clone());
+            for stem in &stems {
+                let known = table.entry(stem.clone()).or_default();
+                for other in stems.iter().filter(|other| *other != stem) {
+                    if !known.contains(other) {
+                        known.push(other.clone());
+                    }
                 }
             }
         }
