@@ -13,6 +13,8 @@ pub struct WorkDone {
     state: State,
     /// Whether there is anything to show, as of the last status.
     busy: bool,
+    /// The most files that were pending since the work began: all of it, as far as is known.
+    all: u64,
 }
 
 #[derive(Default, PartialEq, Eq)]
@@ -34,11 +36,10 @@ impl WorkDone {
         let index = &status["index"];
         let busy = matches!(index["state"].as_str(), Some("starting" | "scanning"));
         self.busy = busy;
-        let (files, total) = (index["files"].as_u64(), index["total"].as_u64());
-        let percentage = match (files, total) {
-            (Some(files), Some(total)) if total > 0 => (files * 100 / total).min(100),
-            _ => 0,
-        };
+        let pending = index["pending"].as_u64().unwrap_or(0);
+        self.all = if busy { self.all.max(pending) } else { 0 };
+        let done = self.all.saturating_sub(pending);
+        let percentage = if self.all > 0 { done * 100 / self.all } else { 0 };
         match &self.state {
             State::Hidden if busy => {
                 let params = json!({ "token": TOKEN });
@@ -50,7 +51,7 @@ impl WorkDone {
                 self.state = State::Hidden;
             }
             State::Shown(shown) if *shown != percentage => {
-                let message = format!("{}/{} files", files.unwrap_or(0), total.unwrap_or(0));
+                let message = format!("{done}/{} files", self.all);
                 notify(
                     client,
                     &json!({ "kind": "report", "percentage": percentage, "message": message }),
@@ -89,8 +90,8 @@ mod tests {
     use super::*;
     use crate::frame::FrameReader;
 
-    fn status(state: &str, files: u64) -> Value {
-        json!({ "index": { "state": state, "files": files, "total": 10 } })
+    fn status(state: &str, pending: u64) -> Value {
+        json!({ "index": { "state": state, "pending": pending } })
     }
 
     /// What the client is sent while `drive` runs: the method, or the kind of progress.
@@ -114,12 +115,12 @@ mod tests {
     #[test]
     fn a_display_begins_moves_and_ends() {
         let sent = sent(|work, client| {
-            work.show(client, &status("scanning", 0));
+            work.show(client, &status("scanning", 10));
             work.answered(client, &Id::from(0), true);
             work.show(client, &status("scanning", 5));
             work.show(client, &status("scanning", 5));
-            work.show(client, &status("ready", 10));
-            work.show(client, &status("ready", 10));
+            work.show(client, &status("ready", 0));
+            work.show(client, &status("ready", 0));
         });
         assert_eq!(sent, ["window/workDoneProgress/create", "begin", "report", "end"]);
     }
@@ -127,16 +128,16 @@ mod tests {
     #[test]
     fn work_that_ended_early_or_an_editor_that_refuses_shows_nothing() {
         let early = sent(|work, client| {
-            work.show(client, &status("scanning", 0));
-            work.show(client, &status("ready", 10));
+            work.show(client, &status("scanning", 10));
+            work.show(client, &status("ready", 0));
             work.answered(client, &Id::from(0), true);
         });
         assert_eq!(early, ["window/workDoneProgress/create"]);
         let refused = sent(|work, client| {
-            work.show(client, &status("scanning", 0));
+            work.show(client, &status("scanning", 10));
             work.answered(client, &Id::from(0), false);
             work.show(client, &status("scanning", 5));
-            work.show(client, &status("ready", 10));
+            work.show(client, &status("ready", 0));
         });
         assert_eq!(refused, ["window/workDoneProgress/create"]);
     }

@@ -229,7 +229,7 @@ fn changes_apply_in_order_and_searches_see_them() {
 
 #[test]
 fn columns_are_counted_as_agreed() {
-    for (encoding, after) in [("utf-16", 5), ("utf-8", 7)] {
+    for (encoding, after) in [("utf-16", 5), ("utf-8", 8)] {
         let capabilities = json!({ "general": { "positionEncodings": [encoding] } });
         let mut editor = Setup { capabilities, ..plain() }.start();
         editor.open("a.py", "a😀é = 1\n");
