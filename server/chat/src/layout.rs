@@ -13,6 +13,8 @@ use crate::{
 
 /// Context of a model that does not say how long its own is.
 const DEFAULT_CONTEXT: usize = 2_048;
+/// Found places that a tiny model is shown: more only distracts it.
+const PLACES_OF_TINY: usize = 2;
 /// Seconds that reading the excerpts may take, where the model's speed is known.
 const PATIENCE: f32 = 4.0;
 
@@ -36,7 +38,7 @@ impl Budgets {
         let context = if info.context == 0 { DEFAULT_CONTEXT } else { info.context };
         let (mut excerpts, answer, lines) = match capability {
             // Short prompts: what such a model does not see first it does not use.
-            Capability::Tiny => (700, 256, 24),
+            Capability::Tiny => (700, 200, 24),
             Capability::Small => (1_600, 512, 40),
             Capability::Full => (4_000, 1_024, 80),
         };
@@ -153,8 +155,8 @@ fn excerpts(
     let mut shown = 0;
     for (index, excerpt) in evidence.cited.iter().enumerate() {
         // What the person pointed at is all that a tiny model can keep in mind.
-        if capability == Capability::Tiny && excerpt.origin == Origin::Found && evidence.has_given()
-        {
+        let most = if evidence.has_given() { 0 } else { PLACES_OF_TINY };
+        if capability == Capability::Tiny && excerpt.origin == Origin::Found && index >= most {
             break;
         }
         let lines = if excerpt.origin == Origin::Given { budgets.lines * 4 } else { budgets.lines };

@@ -264,12 +264,23 @@ fn remark(
     // One sentence that is looked at before it is shown.
     let generation = model.generate(&request, cancel, &mut |_| ControlFlow::Continue(()))?;
     add(timings, Some(generation.usage));
-    let sentence = generation.text.lines().next().unwrap_or_default().trim_end();
+    let sentence = first_sentence(&generation.text);
     if sentence.split_whitespace().count() >= 3 {
         writer.paragraph();
-        writer.write(&format!("{opening}{sentence}"));
+        // Set apart from the facts: this is what a small model makes of them.
+        writer.write(&format!("> {opening}{sentence}"));
     }
     Ok(())
+}
+
+/// The first sentence of what the model said, marked when it was cut off.
+fn first_sentence(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default().trim_end();
+    match line.split_once(". ") {
+        Some((sentence, _)) => format!("{sentence}."),
+        None if line.ends_with(['.', '!', '?']) => line.to_owned(),
+        None => format!("{line} …"),
+    }
 }
 
 /// The prompt about one file, and how the answer begins.
@@ -341,6 +352,13 @@ fn change_text(file: &FileDiff) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_sentence_of_the_model_is_kept() {
+        assert_eq!(first_sentence(" adds a test. It is short."), " adds a test.");
+        assert_eq!(first_sentence(" adds a\nb"), " adds a …");
+        assert_eq!(first_sentence(" adds a test."), " adds a test.");
+    }
 
     #[test]
     fn what_a_reviewer_stumbles_over_is_found() {

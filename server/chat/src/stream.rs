@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use base::CancelToken;
-use inference::{GenerateRequest, InferenceError, LanguageModel, Usage};
+use inference::{FinishReason, GenerateRequest, InferenceError, LanguageModel, Usage};
 
 use crate::Writer;
 
@@ -11,6 +11,8 @@ use crate::Writer;
 const MOST_REPEATS: u32 = 3;
 /// Shortest sentence that counts, in characters.
 const SHORTEST_REPEAT: usize = 10;
+/// From this length on nobody says the same thing twice.
+const LONG_SENTENCE: usize = 60;
 
 /// Lets the model speak and writes what it says. Markers beyond the `excerpts` that it saw are
 /// dropped.
@@ -29,6 +31,9 @@ pub(crate) fn speak(
     })?;
     let rest = cleaner.finish();
     writer.write(&rest);
+    if generation.finish == FinishReason::MaxTokens {
+        writer.write(" …");
+    }
     Ok(generation.usage)
 }
 
@@ -152,11 +157,15 @@ impl Cleaner {
             if ch != '\n' && !(ch == ' ' && self.sentence.ends_with(". ")) {
                 continue;
             }
-            let sentence = std::mem::take(&mut self.sentence).trim().to_lowercase();
-            if sentence.chars().count() >= SHORTEST_REPEAT {
-                let count = self.sentences.entry(sentence).or_default();
+            let sentence = std::mem::take(&mut self.sentence).to_lowercase();
+            // The next item of a list has another number.
+            let sentence = sentence.trim_start_matches(|ch: char| !ch.is_alphabetic()).trim_end();
+            let length = sentence.chars().count();
+            if length >= SHORTEST_REPEAT {
+                let count = self.sentences.entry(sentence.to_owned()).or_default();
                 *count += 1;
-                self.looping |= *count >= MOST_REPEATS;
+                let most = if length >= LONG_SENTENCE { 2 } else { MOST_REPEATS };
+                self.looping |= *count >= most;
             }
         }
     }
@@ -205,6 +214,10 @@ mod tests {
         assert!(!cleaner.is_looping());
         cleaner.push("The parser parses text. ");
         assert!(cleaner.is_looping());
+        let mut list = Cleaner::new(0);
+        let item = "The index holds all documents that were merged into one segment.";
+        list.push(&format!("1. {item}\n2. {item}\n"));
+        assert!(list.is_looping());
         let mut code = Cleaner::new(0);
         code.push("}\n}\n}\n}\n");
         assert!(!code.is_looping());

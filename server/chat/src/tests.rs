@@ -294,7 +294,7 @@ new file mode 100644
     let answer = fixture.ask(Some(&model), &request);
     for part in [
         "The change touches 3 files: +3 −2 lines.",
-        "### `src/tokenizer.rs` (+1 −1)\n\n- In `pub fn tokenize_words`\n\nThis change uses another split.",
+        "### `src/tokenizer.rs` (+1 −1)\n\n- In `pub fn tokenize_words`\n\n> This change uses another split.",
         "### `src/gone.rs` (+0 −1)\n\n- Deleted",
         "### `new.py` (+2 −0)\n\n- New file\n- Line 1: debugging output: `breakpoint()`",
     ] {
