@@ -32,7 +32,7 @@ const STORM: usize = 1000;
 const STORM_QUIET: Duration = Duration::from_millis(200);
 /// How often everything is looked at where changes cannot be watched, and where they can.
 const POLL: Duration = Duration::from_secs(20);
-const RECHECK: Duration = Duration::from_secs(900);
+const RECHECK: Duration = Duration::from_mins(15);
 /// Longer texts in the editor are not searched while they are typed.
 const MAX_OPEN_BYTES: usize = 1 << 20;
 
@@ -44,6 +44,7 @@ pub(crate) struct Queue {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a request of its own")]
 struct State {
     dirty: HashSet<PathBuf>,
     documents: HashMap<PathBuf, Option<Arc<str>>>,
@@ -60,6 +61,7 @@ struct State {
 
 /// What the thread takes at once.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a request of its own")]
 struct Work {
     dirty: HashSet<PathBuf>,
     documents: HashMap<PathBuf, Option<Arc<str>>>,

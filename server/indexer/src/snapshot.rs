@@ -111,14 +111,12 @@ impl Fresh {
 
 /// A number that no other file has: that of the store, or one made from the path.
 fn number(path: &str, base: &Base) -> u64 {
-    match base.files.get(path) {
-        Some(rows) => rows.file.id.cast_unsigned(),
-        None => {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&prepare::hash(path.as_bytes())[..8]);
-            u64::from_le_bytes(bytes) | UNSTORED
-        }
+    if let Some(rows) = base.files.get(path) {
+        return rows.file.id.cast_unsigned();
     }
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&prepare::hash(path.as_bytes())[..8]);
+    u64::from_le_bytes(bytes) | UNSTORED
 }
 
 impl IndexSnapshot {

@@ -42,7 +42,7 @@ pub(crate) struct Reader {
 /// What this process may do with the stored index.
 pub(crate) enum Role {
     Writer(Box<Writer>),
-    Reader(Reader),
+    Reader(Box<Reader>),
 }
 
 impl Role {
@@ -60,7 +60,7 @@ impl Role {
 impl Role {
     /// The role that needs nothing.
     pub(crate) fn reader(folder: &Path) -> Self {
-        Self::Reader(Reader::new(folder))
+        Self::Reader(Box::new(Reader::new(folder)))
     }
 }
 

@@ -32,10 +32,11 @@ impl Numbers {
         for _ in 0..=self.next(6) {
             let (one, two) = (words[self.next(8)], words[self.next(8)]);
             let number = self.next(1000);
-            text += &format!(
+            let function = format!(
                 "/// Makes a {one} of the {two}.\npub fn {one}_{two}_{number}(value: u32) -> u32 {{\n    \
                  let {two} = value + {number};\n    {two}\n}}\n\n"
             );
+            text.push_str(&function);
         }
         text
     }

@@ -153,7 +153,7 @@ fn a_second_process_reads_and_then_takes_over() {
 
 /// Waits until what the watcher brings makes `done` true.
 fn wait(indexer: &Indexer, changes: &mpsc::Receiver<()>, done: impl Fn(&IndexSnapshot) -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !done(&indexer.snapshot()) {
         let left = deadline.saturating_duration_since(Instant::now());
         changes.recv_timeout(left).expect("the index follows the files");

@@ -102,6 +102,7 @@ pub fn is_stop_word(word: &str) -> bool {
 }
 
 fn stem(piece: &str) -> String {
+    static STEMMER: OnceLock<Stemmer> = OnceLock::new();
     let mut characters = piece.chars();
     let single = characters.next().filter(|_| characters.next().is_none());
     if single.is_some_and(|c| c.is_ascii()) || piece.len() > LONGEST_PIECE || is_stop_word(piece) {
@@ -110,7 +111,6 @@ fn stem(piece: &str) -> String {
     if piece.len() < 3 || !piece.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return piece.to_owned();
     }
-    static STEMMER: OnceLock<Stemmer> = OnceLock::new();
     STEMMER.get_or_init(|| Stemmer::create(Algorithm::English)).stem(piece).into_owned()
 }
 

@@ -97,15 +97,15 @@ fn main() -> Result<()> {
         fs::create_dir_all(&place)?;
         let indexer = Indexer::open(workspace, &place, IndexOptions::default())?;
         let begun = Instant::now();
-        let indexed = indexer.update(&CancelToken::new(), &mut |_| {})?;
+        let held = indexer.update(&CancelToken::new(), &mut |_| {})?;
         writeln!(
             report,
             "{}: {} files, {} chunks, {} symbols, {:.1} MB in {:.2} s",
             folder.file_name().unwrap_or_default().to_string_lossy(),
-            indexed.files,
-            indexed.chunks,
-            indexed.symbols,
-            indexed.bytes as f64 / 1e6,
+            held.files,
+            held.chunks,
+            held.symbols,
+            held.bytes as f64 / 1e6,
             begun.elapsed().as_secs_f64(),
         )?;
         let index = indexer.snapshot();

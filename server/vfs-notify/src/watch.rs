@@ -33,7 +33,7 @@ pub enum Watching {
 
 /// Watches the folders that a walk entered, one by one, so that ignored trees cost nothing.
 pub struct Watcher {
-    watcher: Option<RecommendedWatcher>,
+    events: Option<RecommendedWatcher>,
     watched: HashSet<PathBuf>,
     limit: usize,
 }
@@ -47,15 +47,15 @@ impl Watcher {
 
     fn with_limit(limit: usize, sink: impl Fn(WatchEvent) + Send + 'static) -> Self {
         let handler = move |event| handle(event, &sink);
-        let watcher = notify::recommended_watcher(handler)
+        let events = notify::recommended_watcher(handler)
             .inspect_err(|error| tracing::warn!(%error, "no file events"))
             .ok();
-        Self { watcher, watched: HashSet::new(), limit }
+        Self { events, watched: HashSet::new(), limit }
     }
 
     /// Watches exactly these folders from now on, besides what git keeps of each root's branch.
     pub fn set(&mut self, directories: &[PathBuf], roots: &[PathBuf]) -> Watching {
-        let Some(watcher) = &mut self.watcher else {
+        let Some(watcher) = &mut self.events else {
             return Watching::Polling("this system reports no file events".to_owned());
         };
         let git = roots.iter().map(|root| root.join(".git")).filter(|path| path.is_dir());
