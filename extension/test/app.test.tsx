@@ -61,7 +61,7 @@ describe("the chat", () => {
     expect(find(".prose").innerHTML).toBe("<p>It <strong>is</strong> here</p>\n");
     const citations = [{ path: "src/a.rs", range, quote: "fn a" }];
     await receive(chat({ messages: [answer({ state: "done", text: "Here.", citations, model: null })] }));
-    expect(find(".citation").textContent).toBe("src/a.rs:5–9");
+    expect(find(".citation").textContent).toBe("a.rs:5–9src");
     expect(find(".model").textContent).toBe("from the index, no model");
     find(".citation").click();
     expect(posted).toContainEqual({ type: "open", path: "src/a.rs", range });

@@ -54,6 +54,10 @@ export function fileName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
+export function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
+}
+
 /** Lines as people count them: `12` or `12–20`. A range that ends at column 0 does not take that line. */
 export function lineLabel(range: Range): string {
   const first = range.start.line + 1;

@@ -5,7 +5,7 @@ import type { Citation } from "../src/protocol";
 import { post } from "./host";
 import { Icon, type IconName } from "./icons";
 import { type Block, highlight, renderMarkdown } from "./markdown";
-import { lineLabel, mentionKey, mentionLabel, mentionTitle } from "./mention";
+import { fileName, folderOf, lineLabel, mentionKey, mentionLabel, mentionTitle } from "./mention";
 
 interface MessageProps {
   message: ChatMessage;
@@ -130,13 +130,14 @@ function Citations({ citations }: { citations: Citation[] }) {
             <button
               type="button"
               class="citation"
-              title={citation.quote ? citation.quote.slice(0, 400) : citation.path}
+              title={citation.quote ? `${citation.path}\n\n${citation.quote.slice(0, 400)}` : citation.path}
+              aria-label={`${citation.path}, lines ${lineLabel(citation.range)}`}
               onClick={() => post({ type: "open", path: citation.path, range: citation.range })}
             >
               <Icon name="file" />
-              <span class="path">{citation.path}</span>
+              <span class="file">{fileName(citation.path)}</span>
               <span class="lines">:{lineLabel(citation.range)}</span>
-              {citation.symbol && <span class="symbol">{citation.symbol}</span>}
+              <span class="symbol">{citation.symbol ?? folderOf(citation.path)}</span>
             </button>
           </li>
         ))}

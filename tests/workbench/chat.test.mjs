@@ -61,13 +61,17 @@ describe("the chat", () => {
 
   it("attaches files that the person picks", () =>
     inChat(async (bench, chat) => {
-      await chat.getByRole("button", { name: "Attach files" }).click();
-      const input = bench.input();
-      await input.waitFor();
-      await input.fill(bench.path("README.md"));
-      await bench.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: "README.md" }).first().waitFor();
-      await bench.page.keyboard.press("Enter");
-      await chat.locator(".composer .chip").filter({ hasText: "README.md" }).waitFor();
+      const chip = chat.locator(".composer .chip").filter({ hasText: "README.md" });
+      await until(async () => {
+        await chat.getByRole("button", { name: "Attach files" }).click();
+        await bench.input().fill(bench.path("README.md"));
+        await bench.page.locator(".quick-input-list .monaco-list-row.focused").filter({ hasText: "README.md" }).waitFor();
+        await bench.page.keyboard.press("Enter");
+        return chip.waitFor({ timeout: 5_000 }).then(
+          () => true,
+          () => false,
+        );
+      }, "the attached file", 60_000);
       await bench.ask("What is this?");
       const answer = await bench.answer();
       await answer.getByText("You mentioned: README.md.").waitFor();

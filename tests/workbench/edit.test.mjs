@@ -116,7 +116,7 @@ describe("an edit with an instruction", () => {
       await propose(bench, "fail please");
       await bench.page.locator(".notification-toast").filter({ hasText: "does not parse" }).waitFor();
       assert.equal(bench.onDisk("src/crlf.ts"), original);
-      await bench.editor().click({ position: { x: 200, y: 10 } });
+      await bench.openFile("src/crlf.ts");
       await bench.selectLines(1, 2);
       await bench.page.keyboard.press("Control+K");
       const input = bench.input();

@@ -80,7 +80,12 @@ export async function openWorkbench({ program, environment = {}, trust = false, 
       const page = await context.newPage();
       await page.goto(`${server.address}/?folder=${encodeURIComponent(folder)}`);
       const bench = new Workbench(page, folder, source);
-      if (ready) await bench.ready();
+      if (ready) {
+        await bench.ready().catch(async (error) => {
+          await bench.screenshot(`failed-${Date.now()}`);
+          throw error;
+        });
+      }
       return bench;
     },
     /** Runs a test in an open workspace as it was in the beginning. A page is used again after a test
@@ -207,8 +212,7 @@ export class Workbench {
   async openFile(name) {
     await this.pick("Control+P", name, name.split("/").at(-1));
     await this.tab(name.split("/").at(-1)).waitFor();
-    await this.editor().waitFor();
-    await this.editor().click({ position: { x: 200, y: 10 } });
+    await this.page.locator(".editor-instance .monaco-editor.focused").first().waitFor();
   }
 
   tab(name) {
