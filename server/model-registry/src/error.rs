@@ -72,14 +72,14 @@ pub enum RegistryError {
         advice: String,
     },
     /// A file of ours cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {reason}", path.display())]
     File {
         /// What was tried: `read`, `write`, ….
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// There is too little room.
     #[error(
@@ -109,12 +109,12 @@ pub enum RegistryError {
         found: String,
     },
     /// A file is not a usable model.
-    #[error("{} was refused: {source}", path.display())]
+    #[error("{} was refused: {reason}", path.display())]
     Model {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: GgufError,
+        reason: GgufError,
     },
     /// An import cannot be done for another reason.
     #[error("cannot import {}: {reason}", path.display())]
@@ -154,12 +154,12 @@ impl RegistryError {
         path: &Path,
     ) -> impl FnOnce(io::Error) -> RegistryError + use<> {
         let path = path.to_owned();
-        move |source| match source.kind() {
+        move |reason| match reason.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 let available_mb = crate::space::available(&path).unwrap_or(0) / 1_000_000;
                 Self::DiskFull { needed_mb: available_mb + 1, available_mb, path }
             }
-            _ => Self::File { action, path, source },
+            _ => Self::File { action, path, reason },
         }
     }
 }
@@ -174,8 +174,8 @@ impl From<RegistryError> for InferenceError {
     fn from(error: RegistryError) -> Self {
         match error {
             RegistryError::Cancelled => Self::Cancelled,
-            RegistryError::Model { path, source } => {
-                Self::ModelFile { path, reason: source.to_string() }
+            RegistryError::Model { path, reason } => {
+                Self::ModelFile { path, reason: reason.to_string() }
             }
             other => Self::Engine(other.to_string()),
         }

@@ -91,7 +91,7 @@ fn copy_all(
             return Err(RegistryError::File {
                 action: "read",
                 path: from.to_owned(),
-                source: std::io::Error::other(format!("it is longer than {limit} bytes")),
+                reason: std::io::Error::other(format!("it is longer than {limit} bytes")),
             });
         }
         file.write_all(part).map_err(RegistryError::file("write", target))?;

@@ -28,7 +28,7 @@ impl Registry {
     ) -> Result<Installed, RegistryError> {
         let refused = |reason: String| RegistryError::Import { path: file.to_owned(), reason };
         let header = gguf::inspect(file)
-            .map_err(|source| RegistryError::Model { path: file.to_owned(), source })?;
+            .map_err(|reason| RegistryError::Model { path: file.to_owned(), reason })?;
         check_importable(&header).map_err(refused)?;
         let file_name = file.file_name().and_then(|name| name.to_str()).unwrap_or("model.gguf");
         let entry = self.entry_for(file_name);
@@ -71,7 +71,7 @@ impl Registry {
         }
         // The copy, not the original, is what will be loaded: the original may have changed meanwhile.
         gguf::inspect(&target)
-            .map_err(|source| RegistryError::Model { path: file.to_owned(), source })?;
+            .map_err(|reason| RegistryError::Model { path: file.to_owned(), reason })?;
         let roles = entry.map_or_else(|| roles(header), |entry| entry.roles.clone());
         let name = header.name.clone().unwrap_or_else(|| id.to_owned());
         let mut record = Record::new(id, &name, &roles, format!("file {}", file.display()));

@@ -64,22 +64,28 @@ impl Python {
         scratch: &Path,
         cancel: &CancelToken,
     ) -> Result<Environment, RegistryError> {
-        let mut command = Command::new(&self.program);
-        command.args(["-m", "pip", "--python"]).arg(&self.program).arg("--version");
-        let has_pip = run(command, "looking for pip", scratch, |_| cancel.is_cancelled()).is_ok();
-        cancel.check()?;
         let folder = scratch.join("environment");
         let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-        let mut command = Command::new(&self.program);
-        command.args(["-m", "venv"]).args(has_pip.then_some("--without-pip")).arg(&folder);
-        run(command, "making a Python environment", &folder, |_| cancel.is_cancelled()).map_err(
-            |error| match error {
+        let make = |options: &[&str]| {
+            let mut command = Command::new(&self.program);
+            command.args(["-m", "venv"]).args(options).arg(&folder);
+            let made =
+                run(command, "making a Python environment", &folder, |_| cancel.is_cancelled());
+            made.map_err(|error| match error {
                 RegistryError::Tool { what, reason } => {
                     RegistryError::Tool { what, reason: format!("{reason}\n{ADVICE}") }
                 }
                 other => other,
-            },
-        )?;
+            })
+        };
+        make(&["--without-pip"])?;
+        let mut command = Command::new(&self.program);
+        command.args(["-m", "pip", "--python"]).arg(&python).arg("--version");
+        let has_pip = run(command, "looking for pip", scratch, |_| cancel.is_cancelled()).is_ok();
+        cancel.check()?;
+        if !has_pip {
+            make(&[])?;
+        }
         let pip = if has_pip { self.program.clone() } else { python.clone().into() };
         Ok(Environment { pip, python, folder })
     }

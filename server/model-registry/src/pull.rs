@@ -164,7 +164,7 @@ impl Registry {
                 continue;
             }
             let refused =
-                |source| RegistryError::Model { path: self.folder.join(&file.name), source };
+                |reason| RegistryError::Model { path: self.folder.join(&file.name), reason };
             let header = gguf::inspect(&path).map_err(refused)?;
             record.context = header.context_length.or(record.context);
             record.quantization = header.quantization.or(record.quantization.take());
@@ -286,7 +286,7 @@ fn derive(
     task.report(Step::Quantizing, 0, None);
     quantizer.quantize(&source, &target, quantization, task.cancel)?;
     let header = gguf::inspect(&target)
-        .map_err(|source| RegistryError::Model { path: target.clone(), source })?;
+        .map_err(|reason| RegistryError::Model { path: target.clone(), reason })?;
     let sha256 = hash::of_file(&target, task.cancel, &mut |done| {
         (task.sink)(Progress { id: task.id, step: Step::Verifying, done, total: None });
     })?;

@@ -221,7 +221,7 @@ impl Registry {
             Some(reason) => Err(RegistryError::File {
                 action: "use",
                 path: record.path(&folder),
-                source: std::io::Error::other(format!("{reason}; run `hearth models verify {id}`")),
+                reason: std::io::Error::other(format!("{reason}; run `hearth models verify {id}`")),
             }),
             None => Ok(self.describe(&record)),
         }
