@@ -3,8 +3,8 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 use anyhow::Result;
 use base::CancelToken;
 use model_registry::{
-    Hardware, ModelStatus, Progress, Recommendation, Registry, RegistryError, Role, State,
-    Verification, WorkerQuantizer,
+    FileCheck, Hardware, ModelStatus, Progress, Recommendation, Registry, RegistryError, Role,
+    State, Verification, WorkerQuantizer,
 };
 use serde::Serialize;
 
@@ -182,8 +182,9 @@ fn verify(
     struct Verified {
         #[serde(flatten)]
         status: ModelStatus,
-        #[serde(flatten)]
-        verification: Verification,
+        ok: bool,
+        advice: Option<String>,
+        files: Vec<FileCheck>,
     }
     if models.is_empty() {
         let installed = registry.list().into_iter().filter(|model| model.path.is_some());
@@ -200,9 +201,10 @@ fn verify(
             Some(advice) => format!("{model}: damaged; {advice}"),
         });
         let status = registry.list().into_iter().find(|status| status.id == *model);
-        verified.extend(status.map(|status| Verified { status, verification }));
+        let Verification { ok, advice, files, .. } = verification;
+        verified.extend(status.map(|status| Verified { status, ok, advice, files }));
     }
-    let sound = verified.iter().all(|model| model.verification.ok);
+    let sound = verified.iter().all(|model| model.ok);
     if global.json {
         json(&verified)?;
     }
@@ -210,12 +212,17 @@ fn verify(
 }
 
 fn recommend(registry: &Registry, global: &Global) -> Result<()> {
+    /// A model in the shape of the other commands, and why it is this one. Without a model there is
+    /// only the role and the reason.
     #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
     struct Recommended {
+        recommended_for: Role,
+        memory: u64,
+        reason: String,
+        command: Option<String>,
         #[serde(flatten)]
         status: Option<ModelStatus>,
-        #[serde(flatten)]
-        recommendation: Recommendation,
     }
     let hardware = Hardware::measure();
     let recommended = registry.recommend(&hardware);
@@ -224,9 +231,12 @@ fn recommend(registry: &Registry, global: &Global) -> Result<()> {
         let find = |id: &Option<String>| list.iter().find(|status| Some(&status.id) == id.as_ref());
         let recommended: Vec<_> = recommended
             .into_iter()
-            .map(|recommendation| Recommended {
-                status: find(&recommendation.id).cloned(),
-                recommendation,
+            .map(|Recommendation { role, id, memory, reason, command, .. }| Recommended {
+                recommended_for: role,
+                memory,
+                reason,
+                command,
+                status: find(&id).cloned(),
             })
             .collect();
         return json(&recommended);
@@ -242,7 +252,9 @@ fn recommend(registry: &Registry, global: &Global) -> Result<()> {
         let Recommendation { role, id, memory, reason, command, .. } = recommendation;
         match id {
             None => line(&format!("{role:<11} none: {reason}"))?,
-            Some(id) => line(&format!("{role:<11} {id} ({} in memory) {reason}", megabytes(memory)))?,
+            Some(id) => {
+                line(&format!("{role:<11} {id} ({} in memory) {reason}", megabytes(memory)))?
+            }
         }
         if let Some(command) = command {
             line(&format!("{:<11} {command}", ""))?;
