@@ -105,7 +105,7 @@ pub(crate) fn write(
                 || generation.finish == inference::FinishReason::StopString;
             written.usage = generation.usage;
             if ended || extent == Extent::Block {
-                written.text = finished(place, extent, &generation.text, ended).to_owned();
+                finished(place, extent, &generation.text, ended).clone_into(&mut written.text);
             } else {
                 written.problem = Some("the model did not finish the line in time".into());
             }

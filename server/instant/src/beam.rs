@@ -255,6 +255,8 @@ fn normalise(candidates: &mut [Candidate], least: f32) {
     let total: f32 = candidates.iter().map(|it| it.probability).sum();
     let total = total.max(least);
     if total > 0.0 {
-        candidates.iter_mut().for_each(|it| it.probability /= total);
+        for candidate in candidates {
+            candidate.probability /= total;
+        }
     }
 }

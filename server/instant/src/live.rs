@@ -55,12 +55,12 @@ pub(crate) struct Live<'t> {
 
 impl<'t> Live<'t> {
     pub(crate) fn new(query: &Query<'t>, vocabulary: &mut LocalVocabulary<'_, 't>) -> Self {
-        let (text, offset) = (query.text, query.offset);
-        let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
+        let whole = query.text;
+        let (before, after) = whole.split_at_checked(query.offset).unwrap_or((whole, ""));
         let before = last_bytes(before, WINDOW_BEFORE);
         let after = first_bytes(after, WINDOW_AFTER);
         let (rest, below) = after.split_at(after.find('\n').unwrap_or(after.len()));
-        let line = before.rsplit('\n').next().unwrap_or_default();
+        let current = before.rsplit('\n').next().unwrap_or_default();
         let mut tokens: Vec<Token<'t>> = lexer::tokens(before).collect();
         let grows =
             |token: &&Token<'_>| before.ends_with(token.text) && lexer::can_grow(token.text);
@@ -77,11 +77,13 @@ impl<'t> Live<'t> {
             partial: partial.map(|token| (token.text, vocabulary.encode(&token))),
             words: Vec::new(),
             rest: lexer::tokens(rest).map(|token| id(vocabulary.encode(&token))).collect(),
-            after_blank: line.ends_with([' ', '\t']),
-            line_start: line.trim().is_empty(),
-            next_is_deeper: next_indent(below).is_some_and(|next| next > indent(line)),
+            after_blank: current.ends_with([' ', '\t']),
+            line_start: current.trim().is_empty(),
+            next_is_deeper: next_indent(below).is_some_and(|next| next > indent(current)),
         };
-        tokens.into_iter().for_each(|token| live.push(&token, vocabulary));
+        for token in tokens {
+            live.push(&token, vocabulary);
+        }
         live.cursor = live.codes.len();
         live.codes.push(BOUNDARY);
         lexer::tokens(below).for_each(|token| live.push(&token, vocabulary));
@@ -137,7 +139,9 @@ impl<'t> Live<'t> {
         if self.partial.is_none() {
             words.truncate(COMMON_WORDS);
         }
-        words.iter_mut().for_each(|(_, weight)| *weight /= total);
+        for (_, weight) in &mut words {
+            *weight /= total;
+        }
         words
     }
 
@@ -161,13 +165,13 @@ impl<'t> Live<'t> {
             found.push((place, order));
         }
         // The longest agreements, down to the order at which there are enough of them.
-        let mut seen = 0;
+        let mut sum = 0;
         let enough = |order: &usize| {
-            seen += orders.get(*order).copied().unwrap_or_default();
-            seen >= MAX_MATCHES
+            sum += orders.get(*order).copied().unwrap_or_default();
+            sum >= MAX_MATCHES
         };
-        let least = (1..=MAX_ORDER).rev().find(enough).unwrap_or(1);
-        for (place, order) in found.into_iter().filter(|(_, order)| *order >= least) {
+        let shortest = (1..=MAX_ORDER).rev().find(enough).unwrap_or(1);
+        for (place, order) in found.into_iter().filter(|(_, order)| *order >= shortest) {
             let distance = place.abs_diff(self.cursor) as f32;
             let weight = WEIGHT * (1.0 + NEARNESS / (1.0 + distance / NEAR_DISTANCE));
             let code = self.codes.get(place).copied().unwrap_or_default();

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use super::*;
 
 /// The best prediction at `$0` in `document`, which is the file `open.py`.

@@ -78,6 +78,7 @@ fn without_generation_tags(template: &str) -> String {
 
 /// `json.dumps` of Python without `ensure_ascii`: the engine's own filter, with its escapes for HTML
 /// taken back.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of a filter")]
 fn to_json(value: &Value, args: Kwargs) -> Result<Value, Error> {
     let indent: Option<Value> = args.get("indent")?;
     // Accepted and without effect: these are what `transformers` and Python do by default.
@@ -145,21 +146,26 @@ fn strftime(format: &str, seconds: u64) -> String {
             out.push(char);
             continue;
         }
-        match chars.next() {
-            Some('Y') => out.push_str(&year.to_string()),
-            Some('m') => out.push_str(&format!("{month:02}")),
-            Some('d') => out.push_str(&format!("{day:02}")),
-            Some('B') => out.push_str(month_name),
-            Some('b') => out.push_str(month_name.get(..3).unwrap_or_default()),
-            Some('A') => out.push_str(day_name),
-            Some('a') => out.push_str(day_name.get(..3).unwrap_or_default()),
-            Some('H') => out.push_str(&format!("{:02}", seconds / 3600 % 24)),
-            Some('M') => out.push_str(&format!("{:02}", seconds / 60 % 60)),
-            Some('S') => out.push_str(&format!("{:02}", seconds % 60)),
-            Some('%') => out.push('%'),
-            Some(other) => out.extend(['%', other]),
-            None => out.push('%'),
-        }
+        let Some(code) = chars.next() else {
+            out.push('%');
+            break;
+        };
+        let number = |number: u64| format!("{number:02}");
+        let text = match code {
+            'Y' => year.to_string(),
+            'm' => number(month),
+            'd' => number(day),
+            'B' => month_name.to_owned(),
+            'b' => month_name.chars().take(3).collect(),
+            'A' => day_name.to_owned(),
+            'a' => day_name.chars().take(3).collect(),
+            'H' => number(seconds / 3600 % 24),
+            'M' => number(seconds / 60 % 60),
+            'S' => number(seconds % 60),
+            '%' => "%".to_owned(),
+            other => format!("%{other}"),
+        };
+        out.push_str(&text);
     }
     out
 }
