@@ -28,7 +28,6 @@ const PER_FILE: usize = 2;
 
 /// How much each signal counts beside the best full-text score, which is 1.
 const EXACT_SYMBOL: f32 = 1.0;
-const LIKE_SYMBOL: f32 = 0.3;
 const PATH: f32 = 1.2;
 const NEAR: f32 = 0.08;
 /// What is left of the rank of a test, an example or a changelog.
@@ -37,34 +36,27 @@ const BESIDE_THE_POINT: f32 = 0.5;
 /// The places that `query` is about, best first. Empty when nothing fits or the work was cancelled.
 /// Exact identifiers and paths always come up.
 pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) -> Vec<Hit> {
+    if query.mode == SearchMode::Symbol {
+        return definitions(index, query);
+    }
     let question = Question::new(&query.text, query.mode != SearchMode::Lexical);
     let accept = |path: &str| {
         query.within.is_empty() || query.within.iter().any(|folder| is_under(path, folder))
     };
     let mut candidates = Candidates::default();
-    let mut rarities = Vec::new();
-    if query.mode != SearchMode::Symbol {
-        let (found, rare) = index.find(&question.query, &accept, CANDIDATES.max(query.limit * 4));
-        let best = found.first().map_or(1.0, |found| found.score);
-        for found in found {
-            candidates.add(&found.rows, found.chunk, found.score / best, "lexical");
-        }
-        rarities = rare;
+    let (found, rarities) = index.find(&question.query, &accept, CANDIDATES.max(query.limit * 4));
+    let best = found.first().map_or(1.0, |found| found.score);
+    for found in found {
+        candidates.add(&found.rows, found.chunk, found.score / best, "lexical");
     }
     if cancel.is_cancelled() {
         return Vec::new();
     }
-    match query.mode {
-        SearchMode::Hybrid | SearchMode::Semantic => {
-            for identifier in &question.identifiers {
-                add_symbols(index, identifier, &accept, false, &mut candidates);
-            }
-            add_paths(index, &question.paths, &accept, &mut candidates);
+    if query.mode != SearchMode::Lexical {
+        for identifier in &question.identifiers {
+            add_symbols(index, identifier, &accept, &mut candidates);
         }
-        SearchMode::Symbol => {
-            add_symbols(index, &query.text, &accept, true, &mut candidates);
-        }
-        SearchMode::Lexical => {}
+        add_paths(index, &question.paths, &accept, &mut candidates);
     }
     candidates.weigh(&question, query);
     if cancel.is_cancelled() {
@@ -143,24 +135,60 @@ fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
+/// The definitions themselves whose names fit, in their current text.
+fn definitions(index: &IndexSnapshot, query: &SearchQuery) -> Vec<Hit> {
+    let accept = |path: &str| {
+        query.within.is_empty() || query.within.iter().any(|folder| is_under(path, folder))
+    };
+    let mut texts = HashMap::<Arc<str>, Option<Arc<str>>>::new();
+    let mut hits = Vec::new();
+    for found in symbols::ranked(index, &query.text, &accept, query.limit) {
+        let path = &found.rows.file.path;
+        let text = texts.entry(Arc::clone(path)).or_insert_with(|| index.text(path));
+        let Some(text) = text else { continue };
+        let rows = if IndexSnapshot::is_current(&found.rows, text) {
+            Arc::clone(&found.rows)
+        } else {
+            Arc::new(index.rows_of(path, text))
+        };
+        let known = found.symbol();
+        let current = rows
+            .symbols
+            .iter()
+            .filter(|symbol| symbol.name == known.name && symbol.container == known.container)
+            .min_by_key(|symbol| symbol.lines.start.abs_diff(known.lines.start));
+        let Some(symbol) = current else { continue };
+        let Some(body) = symbol.range.slice(text) else { continue };
+        hits.push(Hit {
+            path: path.to_string(),
+            range: symbol.range,
+            lines: symbol.lines.clone(),
+            symbol: Some(symbol.name.to_string()),
+            kind: Some(symbol.kind.to_string()),
+            score: found.score,
+            sources: vec!["symbol"],
+            text: body.to_owned(),
+            support: if found.score >= symbols::EXACT { 1.0 } else { 0.0 },
+        });
+    }
+    hits
+}
+
 /// Adds the chunks that define `identifier`.
 fn add_symbols(
     index: &IndexSnapshot,
     identifier: &str,
     accept: &dyn Fn(&str) -> bool,
-    fuzzy: bool,
     candidates: &mut Candidates,
 ) {
     for found in symbols::ranked(index, identifier, accept, DEFINITIONS) {
-        let exact = found.score >= symbols::EXACT;
-        if !exact && !fuzzy {
+        if found.score < symbols::EXACT {
             continue;
         }
         let name = found.symbol().name_range;
         let chunk = found.rows.chunks.iter().position(|chunk| chunk.range.contains_range(name));
         let Some(chunk) = chunk else { continue };
-        let weight = if exact { EXACT_SYMBOL } else { LIKE_SYMBOL };
-        candidates.add(&found.rows, chunk, weight * found.score, "symbol");
+        candidates.add(&found.rows, chunk, EXACT_SYMBOL * found.score, "symbol");
     }
 }
 
