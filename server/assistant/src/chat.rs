@@ -1,6 +1,9 @@
 use std::{path::PathBuf, time::Instant};
 
-use ::chat::{AnswerState, ChatAnswer, ChatContext, ChatEvent, ChatRequest, ChatTimings, Citation, Selection, Turn};
+use ::chat::{
+    AnswerState, ChatAnswer, ChatContext, ChatEvent, ChatRequest, ChatTimings, Citation, Selection,
+    Turn,
+};
 use base::CancelToken;
 use inference::{InferenceError, LanguageModel};
 use model_registry::Role;
@@ -322,9 +325,7 @@ impl AssistantSnapshot {
         match &params.conversation_id {
             Some(id) if conversations.get(id)?.is_some() => Ok(id.clone()),
             Some(id) => Err(AssistantError::UnknownConversation { id: id.clone() }),
-            None => {
-                Ok(conversations.create(&self.files.workspace().key(), &params.message)?)
-            }
+            None => Ok(conversations.create(&self.files.workspace().key(), &params.message)?),
         }
     }
 

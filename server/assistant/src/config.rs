@@ -178,7 +178,8 @@ impl Config {
     pub fn load(folders: &Folders, root: &Path) -> (Self, Vec<String>) {
         let (mut config, mut warnings) = (Self::default(), Vec::new());
         let workspace = root.join("hearth.toml");
-        for (file, scope) in [(workspace, Scope::Anywhere), (folders.config_file(), Scope::Person)] {
+        for (file, scope) in [(workspace, Scope::Anywhere), (folders.config_file(), Scope::Person)]
+        {
             match fs::read_to_string(&file) {
                 Ok(text) => config.apply(&text, scope, &file, &mut warnings),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -211,7 +212,9 @@ impl Config {
                         "is only read from your own hearth.toml"
                     }
                     Some(it) => match it.apply {
-                        Some(apply) if apply(self, value).is_none() => "has a value that does not fit",
+                        Some(apply) if apply(self, value).is_none() => {
+                            "has a value that does not fit"
+                        }
                         _ => continue,
                     },
                 };
@@ -248,7 +251,8 @@ impl Config {
                 "" => "–".to_owned(),
                 value => format!("`{value}`"),
             };
-            let _ = writeln!(text, "| `{}` | {default} | {scope} | {} |", setting.key, setting.about);
+            let _ =
+                writeln!(text, "| `{}` | {default} | {scope} | {} |", setting.key, setting.about);
         }
         text.push_str(
             "\n## Environment\n\n| variable | what it does |\n|---|---|\n\
@@ -327,6 +331,9 @@ mod tests {
             fs::write(&file, &expected).unwrap();
         }
         let found = fs::read_to_string(&file).unwrap_or_default();
-        assert!(found == expected, "docs/configuration.md is out of date: run `cargo xtask generate`");
+        assert!(
+            found == expected,
+            "docs/configuration.md is out of date: run `cargo xtask generate`"
+        );
     }
 }

@@ -1,9 +1,4 @@
-use std::{
-    ops::Range as Lines,
-    path::PathBuf,
-    sync::Arc,
-    time::Instant,
-};
+use std::{ops::Range as Lines, path::PathBuf, sync::Arc, time::Instant};
 
 use ::edit::{EditEvent, EditProposal, EditRequest, Finding, ProposedHunk};
 use base::CancelToken;

@@ -109,7 +109,9 @@ impl AssistantError {
             Self::Workspace(WorkspaceError::Outside { .. }) => "outside",
             Self::Read(ReadError::Refused(WorkspaceError::Outside { .. })) => "outside",
             Self::Workspace(_) | Self::Read(_) => "unreadable",
-            Self::Edit(EditError::Unusable { .. } | EditError::SelectionTooLong { .. }) => "refused",
+            Self::Edit(EditError::Unusable { .. } | EditError::SelectionTooLong { .. }) => {
+                "refused"
+            }
             Self::Files { .. } | Self::Folders(_) | Self::Journal(_) | Self::Store(_) => "files",
             Self::Index(_) => "index",
             _ => match self.inference() {

@@ -89,7 +89,8 @@ impl Assistant {
             let (folders, program) = (options.folders.clone(), options.program);
             Arc::new(InstalledModels::new(folders, program, (&config).into()))
         });
-        let shared = Shared::new(options.folders, models, config, options.trusted, options.on_change);
+        let shared =
+            Shared::new(options.folders, models, config, options.trusted, options.on_change);
         let shared = Arc::new(shared);
         let index = open_index(&shared, workspace.clone(), options.watch);
         Ok(Self {

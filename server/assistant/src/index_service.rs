@@ -7,7 +7,9 @@ use std::{
 };
 
 use base::{CancelToken, Cancelled, Folders};
-use indexer::{IndexOptions, IndexReport, IndexSnapshot, IndexState, IndexStatus, Indexer, Progress};
+use indexer::{
+    IndexOptions, IndexReport, IndexSnapshot, IndexState, IndexStatus, Indexer, Progress,
+};
 use parking_lot::{Condvar, Mutex};
 use vfs::{OpenDocument, Workspace};
 
@@ -205,7 +207,8 @@ impl IndexService {
         let opened = self.indexer.get_or_init(|| {
             let folder = self.folders.workspace_cache(&self.workspace.key());
             let folder = folder.map_err(|error| error.to_string())?;
-            let options = IndexOptions { on_change: self.on_change.clone(), ..IndexOptions::default() };
+            let options =
+                IndexOptions { on_change: self.on_change.clone(), ..IndexOptions::default() };
             Indexer::open(self.workspace.clone(), &folder, options)
                 .map(Arc::new)
                 .map_err(|error| format!("the index cannot be opened: {error}"))

@@ -116,9 +116,8 @@ impl OfWorkspace {
             if cancel.is_cancelled() {
                 return;
             }
-            let texts = batch.iter().filter_map(|(path, _)| {
-                Some((path.to_string(), snapshot.text(path)?))
-            });
+            let texts =
+                batch.iter().filter_map(|(path, _)| Some((path.to_string(), snapshot.text(path)?)));
             let texts: Vec<(String, Arc<str>)> = texts.collect();
             self.instant.update_files(&texts);
             held.extend(batch.iter().cloned());

@@ -143,7 +143,11 @@ impl InstalledModels {
 }
 
 /// A worker for an installed model; not started yet.
-pub fn language_model(program: &Path, installed: &Installed, settings: LoadSettings) -> WorkerModel {
+pub fn language_model(
+    program: &Path,
+    installed: &Installed,
+    settings: LoadSettings,
+) -> WorkerModel {
     let mut config = WorkerConfig::new(program, &installed.path)
         .with_argument("--id")
         .with_argument(&installed.id)
@@ -164,7 +168,8 @@ fn context(installed: &Installed, settings: LoadSettings) -> u64 {
 /// Refuses, with numbers, a model that would not fit into the memory that is free now. What the
 /// header does not tell is left to the engine.
 fn check_memory(installed: &Installed, settings: LoadSettings) -> Result<(), InferenceError> {
-    let refused = |reason: String| InferenceError::ModelFile { path: installed.path.clone(), reason };
+    let refused =
+        |reason: String| InferenceError::ModelFile { path: installed.path.clone(), reason };
     let header = gguf::inspect(&installed.path).map_err(|error| refused(error.to_string()))?;
     let estimate = estimate_memory(&header, context(installed, settings), installed.bytes);
     estimate.check(&Hardware::measure())

@@ -4,9 +4,7 @@ use indexer::{IndexState, IndexStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AssistantError, AssistantSnapshot,
-    models::RoleStatus,
-    shared::CompletionCounts,
+    AssistantError, AssistantSnapshot, models::RoleStatus, shared::CompletionCounts,
     timings::Quantiles,
 };
 

@@ -37,15 +37,15 @@ impl Trust {
     /// Grants or withdraws trust.
     pub fn set(&self, root: &Path, trusted: bool) -> Result<(), AssistantError> {
         let refused = |source| AssistantError::Files { path: self.file.clone(), source };
-        let root = root.canonicalize().map_err(|source| AssistantError::Files {
-            path: root.to_owned(),
-            source,
-        })?;
+        let root = root
+            .canonicalize()
+            .map_err(|source| AssistantError::Files { path: root.to_owned(), source })?;
         let mut answers = self.load().map_err(refused)?;
         let changed =
             if trusted { answers.trusted.insert(root) } else { answers.trusted.remove(&root) };
         if changed {
-            let json = serde_json::to_vec_pretty(&answers).map_err(|error| refused(error.into()))?;
+            let json =
+                serde_json::to_vec_pretty(&answers).map_err(|error| refused(error.into()))?;
             base::write_atomic(&self.file, &json).map_err(refused)?;
         }
         Ok(())

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn whole_lines_end_where_their_last_line_ends() {
-        let range = Range::of_lines(&(3..5), "let a = 1;\nlet b = \"é😀\";\n", PositionEncoding::Utf16);
+        let range =
+            Range::of_lines(&(3..5), "let a = 1;\nlet b = \"é😀\";\n", PositionEncoding::Utf16);
         assert_eq!(range.start, Position::new(3, 0));
         assert_eq!(range.end, Position::new(4, 14));
     }

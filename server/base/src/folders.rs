@@ -38,7 +38,8 @@ impl Folders {
         if let Some(home) = env::var_os("HEARTH_HOME").filter(|home| !home.is_empty()) {
             return Ok(Self::under(Path::new(&home)));
         }
-        let folders = directories::ProjectDirs::from("", "", "hearth").ok_or(FoldersError::NoHome)?;
+        let folders =
+            directories::ProjectDirs::from("", "", "hearth").ok_or(FoldersError::NoHome)?;
         Ok(Self {
             config: folders.config_dir().to_owned(),
             data: folders.data_dir().to_owned(),

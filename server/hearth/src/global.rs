@@ -35,7 +35,8 @@ impl Global {
             }
             return Ok(folder);
         }
-        let current = env::current_dir().context("the current folder is gone; change to another")?;
+        let current =
+            env::current_dir().context("the current folder is gone; change to another")?;
         Ok(enclosing_repository(&current).unwrap_or(current))
     }
 

@@ -1,8 +1,4 @@
-use std::{
-    io::Read as _,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Read as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use assistant::CompleteRequest;

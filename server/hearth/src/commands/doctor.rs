@@ -58,7 +58,8 @@ impl Check {
 pub fn run(_args: &DoctorArgs, global: &Global) -> Result<ExitCode> {
     let registry = Registry::open(&global.folders()?)?.offline(true);
     let mut checks = vec![program(), folders(global), memory()];
-    checks.extend([Role::Chat, Role::Completion, Role::Embedding].map(|role| model(&registry, role)));
+    checks
+        .extend([Role::Chat, Role::Completion, Role::Embedding].map(|role| model(&registry, role)));
     checks.push(kernels(&registry)?);
     #[cfg(target_os = "linux")]
     checks.push(watches());
@@ -101,7 +102,11 @@ fn folders(global: &Global) -> Check {
     let data = match data {
         Ok(data) => data,
         Err(error) => {
-            return Check::broken("data folder", format!("{error:#}"), "set HEARTH_HOME to a folder of yours");
+            return Check::broken(
+                "data folder",
+                format!("{error:#}"),
+                "set HEARTH_HOME to a folder of yours",
+            );
         }
     };
     match writable(&data) {
@@ -147,7 +152,10 @@ fn model(registry: &Registry, role: Role) -> Check {
                     format!("{} is not as it was when it was verified", installed.path.display()),
                     format!("hearth models pull {}", installed.id),
                 ),
-                _ => Check::good(name, format!("{} ({} MB)", installed.id, installed.bytes / 1_000_000)),
+                _ => Check::good(
+                    name,
+                    format!("{} ({} MB)", installed.id, installed.bytes / 1_000_000),
+                ),
             }
         }
         Err(_) if role == Role::Completion => Check::good(
