@@ -298,8 +298,6 @@ fn inode(_metadata: &Metadata) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use std::fs;
 
     use super::*;

@@ -159,8 +159,6 @@ fn changes_rules(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use std::{
         fs,
         sync::mpsc::{self, Receiver},
