@@ -165,8 +165,8 @@ export class Workbench {
 
   /** Ready: the extension is up and its daemon answers. */
   async ready() {
-    await this.page.locator(".monaco-workbench").waitFor();
-    await this.status(/^(?!.*(starting|restarting|stopped))./s);
+    await this.page.locator(".monaco-workbench").waitFor({ timeout: 90_000 });
+    await this.status(/^(?!.*(starting|restarting|stopped))./s, 90_000);
   }
 
   /** The field of the quick pick or input box on top of the window. */
