@@ -93,7 +93,9 @@ impl Registry {
             return Err(RegistryError::Offline { id: id.to_owned() });
         }
         let installed = self.fetch(entry, quantizer, &mut task);
-        if matches!(&installed, Err(error) if !resumable(error)) {
+        if let Err(error) = &installed
+            && !(resumable(error) && self.has_part(id))
+        {
             self.discard_part(id)?;
         }
         installed
