@@ -118,6 +118,9 @@ impl AssistantSnapshot {
             return Ok((answer, text));
         }
         let workspace = self.shared.instant.current();
+        if !self.watch {
+            workspace.refresh(&self.index.snapshot()?, cancel);
+        }
         let unfit_model = self.shared.config.read().completion_any_model;
         // A model is never started by typing: it is asked once it is loaded.
         let model = self.shared.models.loaded(Role::Completion);

@@ -175,8 +175,15 @@ impl Assistant {
 
     /// The person saw, took or sent away a suggestion.
     pub fn completion_event(&self, item: &str, kind: CompletionEventKind, length: Option<usize>) {
-        tracing::debug!(item, ?kind, length, "completion event");
         self.shared.completion_events.count(kind);
+        let workspace = self.shared.instant.current();
+        match kind {
+            CompletionEventKind::Shown => {}
+            CompletionEventKind::Accepted | CompletionEventKind::PartlyAccepted => {
+                workspace.cache.accepted(item, length);
+            }
+            CompletionEventKind::Rejected => workspace.cache.rejected(item),
+        }
     }
 
     /// Everything as it is now. Cheap.
@@ -186,6 +193,7 @@ impl Assistant {
             files: self.documents.snapshot(),
             index: self.index.clone(),
             encoding: self.encoding,
+            watch: self.watch,
         }
     }
 

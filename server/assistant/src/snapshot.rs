@@ -18,6 +18,8 @@ pub struct AssistantSnapshot {
     pub(crate) files: Snapshot,
     pub(crate) index: Arc<IndexService>,
     pub(crate) encoding: PositionEncoding,
+    /// Whether background threads keep everything up to date; otherwise it is done when asked.
+    pub(crate) watch: bool,
 }
 
 impl AssistantSnapshot {

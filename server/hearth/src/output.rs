@@ -4,6 +4,7 @@ use std::{
 };
 
 use anyhow::Result;
+use assistant::AssistantError;
 use inference::InferenceError;
 use serde::Serialize;
 
@@ -60,8 +61,12 @@ pub fn progress_done() {
 
 /// The exit code that says what kind of failure this was.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let inference = error.chain().find_map(|cause| cause.downcast_ref::<InferenceError>());
-    let cancelled = error.chain().any(|cause| cause.is::<base::Cancelled>());
+    let assistant = error.chain().find_map(|cause| cause.downcast_ref::<AssistantError>());
+    let inference = assistant
+        .and_then(AssistantError::inference)
+        .or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<InferenceError>()));
+    let cancelled = matches!(assistant, Some(AssistantError::Cancelled))
+        || error.chain().any(|cause| cause.is::<base::Cancelled>());
     match inference {
         Some(InferenceError::NoModel { .. }) => ExitCode::from(MISSING),
         Some(InferenceError::Cancelled) => ExitCode::from(INTERRUPTED),

@@ -1,8 +1,10 @@
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
 use crate::{
     build,
-    process::{cargo, run, step},
+    process::{cargo, run, step, target},
     setup,
 };
 
