@@ -106,8 +106,8 @@ impl AssistantError {
                 "unknown"
             }
             Self::Invalid(_) => "invalid",
-            Self::Workspace(WorkspaceError::Outside { .. }) => "outside",
-            Self::Read(ReadError::Refused(WorkspaceError::Outside { .. })) => "outside",
+            Self::Workspace(WorkspaceError::Outside { .. })
+            | Self::Read(ReadError::Refused(WorkspaceError::Outside { .. })) => "outside",
             Self::Workspace(_) | Self::Read(_) => "unreadable",
             Self::Edit(EditError::Unusable { .. } | EditError::SelectionTooLong { .. }) => {
                 "refused"

@@ -70,10 +70,8 @@ pub(crate) fn request(
     let (excerpts, shown) = excerpts(evidence, terms, capability, &budgets);
     let question =
         prompt::keep_start(request.message.trim(), Budget::estimated(budgets.history.max(200)));
-    let user = match excerpts.is_empty() {
-        true => question.to_owned(),
-        false => format!("{excerpts}{question}"),
-    };
+    let user =
+        if excerpts.is_empty() { question.to_owned() } else { format!("{excerpts}{question}") };
     messages.push(ChatMessage::new(Role::User, user));
     let prompt = chat_prompt(info, &messages)?;
     Ok(Layout {

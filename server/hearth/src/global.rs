@@ -41,7 +41,7 @@ impl Global {
     }
 
     /// Where Hearth keeps its own files.
-    pub fn folders(&self) -> Result<Folders> {
+    pub fn folders() -> Result<Folders> {
         Ok(Folders::of_user()?)
     }
 

@@ -66,7 +66,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         .and_then(AssistantError::inference)
         .or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<InferenceError>()));
     let cancelled = matches!(assistant, Some(AssistantError::Cancelled))
-        || error.chain().any(|cause| cause.is::<base::Cancelled>());
+        || error.chain().any(<dyn std::error::Error>::is::<base::Cancelled>);
     match inference {
         Some(InferenceError::NoModel { .. }) => ExitCode::from(MISSING),
         Some(InferenceError::Cancelled) => ExitCode::from(INTERRUPTED),

@@ -26,7 +26,7 @@ impl Session {
     /// Opens the workspace with its index as it is.
     pub fn open(global: &Global) -> Result<Self> {
         let root = global.workspace()?;
-        let folders = global.folders()?;
+        let folders = Global::folders()?;
         let trust = Trust::open(&folders)?;
         let assistant = Assistant::open(AssistantOptions {
             trusted: trust.is_trusted(&root),
@@ -67,12 +67,12 @@ impl Session {
     }
 
     /// Paths that the person gave, relative to the current folder, as absolute ones.
-    pub fn absolute(&self, files: &[PathBuf]) -> Result<Vec<PathBuf>> {
-        files.iter().map(|file| self.absolute_one(file)).collect()
+    pub fn absolute(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        files.iter().map(|file| Self::absolute_one(file)).collect()
     }
 
     /// A path that the person gave, relative to the current folder, as an absolute one.
-    pub fn absolute_one(&self, file: &Path) -> Result<PathBuf> {
+    pub fn absolute_one(file: &Path) -> Result<PathBuf> {
         let current = env::current_dir().context("the current folder is gone")?;
         Ok(current.join(file))
     }

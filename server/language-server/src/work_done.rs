@@ -39,7 +39,7 @@ impl WorkDone {
         let pending = index["pending"].as_u64().unwrap_or(0);
         self.all = if busy { self.all.max(pending) } else { 0 };
         let done = self.all.saturating_sub(pending);
-        let percentage = if self.all > 0 { done * 100 / self.all } else { 0 };
+        let percentage = (done * 100).checked_div(self.all).unwrap_or(0);
         match &self.state {
             State::Hidden if busy => {
                 let params = json!({ "token": TOKEN });

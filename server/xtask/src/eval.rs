@@ -3,12 +3,11 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    build,
-    process::{cargo, run, step, target},
+    process::{cargo, root, run, step, target},
     setup,
 };
 
-/// Measures quality on the committed questions and samples and compares with the committed scores.
+/// Measures quality on the committed questions and samples and writes the scores beside them.
 pub fn eval(args: &[String]) -> Result<()> {
     let names: Vec<&str> = match args {
         [] => vec!["completion", "retrieval"],
@@ -16,13 +15,24 @@ pub fn eval(args: &[String]) -> Result<()> {
         _ => bail!("usage: cargo xtask eval [completion|retrieval]"),
     };
     setup::build_tools()?;
-    step("daemon", build::build_daemon)?;
+    step("build", || {
+        run(cargo().args(["build", "--release", "--quiet", "--workspace", "--examples"]))
+    })?;
+    let examples = target().join("release/examples");
+    let folder = root().join("tests/eval");
     for name in names {
-        step(name, || {
-            run(cargo()
-                .args(["run", "--release", "--quiet", "--package", "end-to-end"])
-                .args(["--bin", &format!("eval-{name}")]))
-        })?;
+        let mut command = match name {
+            "completion" => Command::new(examples.join("evaluate")),
+            _ => {
+                let mut command = Command::new(examples.join("retrieval-eval"));
+                command
+                    .arg(folder.join("retrieval/questions.toml"))
+                    .arg("--json")
+                    .arg(folder.join("retrieval/questions.scores.json"));
+                command
+            }
+        };
+        step(name, || run(command.current_dir(root())))?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub fn run(args: &AskArgs, global: &Global) -> Result<ExitCode> {
     let session = Session::ready(global)?;
     let request = AskRequest {
         question: args.question.join(" "),
-        files: session.absolute(&args.files)?,
+        files: Session::absolute(&args.files)?,
         input,
     };
     let mut streamed = false;

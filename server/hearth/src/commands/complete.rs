@@ -38,7 +38,7 @@ pub fn run(args: &CompleteArgs, global: &Global) -> Result<ExitCode> {
     let session = Session::ready(global)?;
     let answer = session.snapshot().complete(
         &CompleteRequest {
-            path: session.absolute_one(&args.file)?,
+            path: Session::absolute_one(&args.file)?,
             position: Position::new(args.line, args.character),
             text,
         },

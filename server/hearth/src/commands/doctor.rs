@@ -56,8 +56,8 @@ impl Check {
 /// Looks at what Hearth needs on this machine. Fails when something is broken, not when something
 /// could be better.
 pub fn run(_args: &DoctorArgs, global: &Global) -> Result<ExitCode> {
-    let registry = Registry::open(&global.folders()?)?.offline(true);
-    let mut checks = vec![program(), folders(global), memory()];
+    let registry = Registry::open(&Global::folders()?)?.offline(true);
+    let mut checks = vec![program(), folders(), memory()];
     checks
         .extend([Role::Chat, Role::Completion, Role::Embedding].map(|role| model(&registry, role)));
     checks.push(kernels(&registry)?);
@@ -96,9 +96,9 @@ fn program() -> Check {
     }
 }
 
-fn folders(global: &Global) -> Check {
+fn folders() -> Check {
     let writable = |folder: &Path| base::write_atomic(&folder.join(".doctor"), b"written");
-    let data = global.folders().and_then(|folders| Ok(folders.data()?));
+    let data = Global::folders().and_then(|folders| Ok(folders.data()?));
     let data = match data {
         Ok(data) => data,
         Err(error) => {

@@ -41,7 +41,7 @@ pub fn run(args: &EditArgs, global: &Global) -> Result<ExitCode> {
     let mut session = Session::open(global)?;
     session.ask_for_trust()?;
     let request = FileEditRequest {
-        path: session.absolute_one(&args.file)?,
+        path: Session::absolute_one(&args.file)?,
         lines: args.lines.clone(),
         instruction: args.instruction.join(" "),
     };

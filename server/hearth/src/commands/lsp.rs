@@ -16,7 +16,7 @@ pub struct LspArgs {
 pub fn run(args: &LspArgs, global: &Global) -> Result<ExitCode> {
     let LspArgs { stdio: _ } = args;
     let options = language_server::ServerOptions {
-        folders: global.folders()?,
+        folders: Global::folders()?,
         program: Global::program()?,
         offline: global.offline,
     };

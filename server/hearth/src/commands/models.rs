@@ -85,7 +85,7 @@ pub fn run(args: ModelsArgs, global: &Global) -> Result<ExitCode> {
 }
 
 fn act(action: Action, global: &Global) -> Result<ExitCode> {
-    let registry = Registry::open(&global.folders()?)?.offline(global.offline);
+    let registry = Registry::open(&Global::folders()?)?.offline(global.offline);
     let cancel = Global::interruptible();
     match action {
         Action::List { installed } => {
@@ -216,7 +216,7 @@ fn recommend(registry: &Registry, global: &Global) -> Result<()> {
     /// only the role and the reason.
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
-    struct Recommended {
+    struct Suggested {
         recommended_for: Role,
         memory: u64,
         reason: String,
@@ -231,7 +231,7 @@ fn recommend(registry: &Registry, global: &Global) -> Result<()> {
         let find = |id: &Option<String>| list.iter().find(|status| Some(&status.id) == id.as_ref());
         let recommended: Vec<_> = recommended
             .into_iter()
-            .map(|Recommendation { role, id, memory, reason, command, .. }| Recommended {
+            .map(|Recommendation { role, id, memory, reason, command, .. }| Suggested {
                 recommended_for: role,
                 memory,
                 reason,
@@ -253,7 +253,7 @@ fn recommend(registry: &Registry, global: &Global) -> Result<()> {
         match id {
             None => line(&format!("{role:<11} none: {reason}"))?,
             Some(id) => {
-                line(&format!("{role:<11} {id} ({} in memory) {reason}", megabytes(memory)))?
+                line(&format!("{role:<11} {id} ({} in memory) {reason}", megabytes(memory)))?;
             }
         }
         if let Some(command) = command {

@@ -14,7 +14,7 @@ pub struct SymbolsArgs {
 /// Lists definitions.
 pub fn run(args: &SymbolsArgs, global: &Global) -> Result<ExitCode> {
     let session = Session::ready(global)?;
-    let symbols = session.snapshot().symbols(&session.absolute(&args.files)?, &session.cancel)?;
+    let symbols = session.snapshot().symbols(&Session::absolute(&args.files)?, &session.cancel)?;
     if global.json {
         output::json(&symbols)?;
         return Ok(ExitCode::SUCCESS);

@@ -30,7 +30,7 @@ pub fn run(args: &TrustArgs, global: &Global) -> Result<ExitCode> {
         Some(folder) => folder.canonicalize()?,
         None => global.workspace()?,
     };
-    let trust = assistant::Trust::open(&global.folders()?)?;
+    let trust = assistant::Trust::open(&Global::folders()?)?;
     if !args.show {
         trust.set(&path, !args.withdraw)?;
     }
