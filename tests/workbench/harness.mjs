@@ -8,7 +8,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { install } from "./install.mjs";
-import { placeExtension, repository, startWorkbench } from "./workbench.mjs";
+import { killGroup, placeExtension, repository, startWorkbench } from "./workbench.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 export const scriptedDaemon = join(here, "fixtures", "scripted-daemon.mjs");
@@ -62,6 +62,9 @@ export async function openWorkbench({ program, environment = {}, trust = false, 
     extensions,
     environment: { ...(program ? { HEARTH_SERVER: program } : {}), HEARTH_SCRIPTED_STATE: join(home, "scripted.json"), ...environment },
   });
+  // A run that is ended from outside takes its server along.
+  process.once("exit", () => killGroup(server.pid, "SIGKILL"));
+  process.once("SIGTERM", () => process.exit(1));
   const browser = await chromium.launch({
     executablePath: chromiumProgram(),
     args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-gpu"],
