@@ -65,12 +65,7 @@ describe("the real daemon", () => {
       await bench.page.keyboard.press("ArrowUp");
       await bench.page.keyboard.type("use crate::collector::", { delay: 20 });
       const before = await bench.text();
-      // The model of the workspace's code may still be in the making; then a person asks again.
-      await until(async () => {
-        if ((await bench.ghost()) !== "") return true;
-        await bench.page.keyboard.press("Alt+\\");
-        return false;
-      }, "ghost text", 60_000);
+      await bench.ghostAppears(/./);
       await bench.screenshot("real-ghost-text");
       await bench.page.keyboard.press("Tab");
       await until(async () => (await bench.text()) !== before && (await bench.ghost()) === "", "the accepted text");

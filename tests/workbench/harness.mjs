@@ -250,6 +250,20 @@ export class Workbench {
     await until(async () => (expected instanceof RegExp ? expected.test(await this.ghost()) : (await this.ghost()) === expected), `the ghost text ${expected}`);
   }
 
+  /** Waits for ghost text after typing. Right after the start the editor may not yet know that the daemon
+   * completes, or the daemon not yet the workspace; then it is asked again, as a person would. */
+  async ghostAppears(expected) {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await until(async () => expected.test(await this.ghost()), `the ghost text ${expected}`, 3_000);
+        return;
+      } catch (error) {
+        if (attempt === 20) throw error;
+        await this.page.keyboard.press("Alt+\\");
+      }
+    }
+  }
+
   /** Opens the menu of code actions until `title` is in it: language services answer when they are up. */
   async actions(title) {
     const menu = this.page.locator(".action-widget");

@@ -17,7 +17,7 @@ describe("restricted mode", () => {
       await bench.openFile("src/greet.ts");
       await bench.goTo(5);
       await bench.page.keyboard.type("const tot");
-      await bench.ghostIs("al = left + right;");
+      await bench.ghostAppears(/^al = left \+ right;$/);
       await bench.openChat();
       await bench.chat.getByText("Restricted Mode").waitFor();
       await bench.ask("How does the stack work?");
