@@ -206,7 +206,11 @@ fn writer(index: &Index) -> Result<IndexWriter, LexicalError> {
         .num_merge_threads(1)
         .memory_budget_per_thread(BUFFER)
         .build();
-    Ok(index.writer_with_options(options)?)
+    let writer = index.writer_with_options(options)?;
+    // A crash can leave the files of a commit that never came about; tantivy refuses to write over
+    // them when the next commit takes the same names.
+    writer.garbage_collect_files().wait()?;
+    Ok(writer)
 }
 
 fn remove(folder: &Path) -> io::Result<()> {

@@ -38,7 +38,15 @@ pub fn package(args: &[String]) -> Result<()> {
     let vsix = target().join(format!("hearth-{platform}.vsix"));
     step("vsix", || {
         run(Command::new("npx")
-            .args(["--no-install", "vsce", "package", "--no-dependencies", "--target", platform])
+            .args([
+                "--no-install",
+                "vsce",
+                "package",
+                "--no-dependencies",
+                "--target",
+                platform,
+                "--allow-package-all-secrets",
+            ])
             .arg("--out")
             .arg(&vsix)
             .current_dir(&folder))
