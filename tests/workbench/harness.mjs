@@ -141,10 +141,13 @@ export class Workbench {
   async reset() {
     await this.page.keyboard.press("Escape");
     await this.command("Hearth: New Conversation");
-    if ((await this.page.locator(".tab.dirty").count()) > 0) await this.command("File: Save All Files");
-    await until(async () => (await this.page.locator(".tab.dirty").count()) === 0, "everything is saved");
-    if ((await this.page.locator(".tabs-container .tab").count()) > 0) await this.command("View: Close All Editors");
-    await until(async () => (await this.page.locator(".tabs-container .tab").count()) === 0, "no editor is open");
+    const tabs = (kind = "") => this.page.locator(`.tabs-container .tab${kind}`).count();
+    await until(async () => {
+      if ((await tabs()) === 0) return true;
+      if ((await tabs(".dirty")) > 0) await this.command("File: Save All Files");
+      else await this.command("View: Close All Editors");
+      return false;
+    }, "no editor is open", 60_000);
     cpSync(this.source, this.folder, { recursive: true, force: true });
   }
 
@@ -201,9 +204,13 @@ export class Workbench {
       const input = await this.quickInput(key);
       try {
         await input.fill(text, { timeout: 2_000 });
-        const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: entry }).first();
-        await row.waitFor({ timeout: 5_000 });
-        await input.press("Enter", { timeout: 2_000 });
+        // The best match is not always the first, and what stands behind the name is a key or a note.
+        const exact = new RegExp(`^${entry.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(…|,|$)`);
+        const rows = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: entry });
+        await rows.first().waitFor({ timeout: 5_000 });
+        const labels = await rows.evaluateAll((all) => all.map((row) => row.getAttribute("aria-label") ?? ""));
+        const at = labels.findIndex((label) => exact.test(label));
+        await rows.nth(Math.max(0, at)).click({ timeout: 2_000 });
         return true;
       } catch {
         await this.page.keyboard.press("Escape");
