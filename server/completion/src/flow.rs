@@ -74,8 +74,8 @@ const LEAST_PROBABILITY: f32 = 0.02;
 /// From this probability and agreement on, the live model's answer is not worth a wait for another.
 const SURE: f32 = 0.7;
 const SURE_ORDER: usize = 4;
-/// Confidence in a line of a language model, which gives none itself: the share of exact line matches of
-/// the smaller models that fill in the middle, in their own reports.
+/// Confidence in a line of a language model, which gives none itself: a middling value, chosen and not
+/// measured.
 const MODEL_CONFIDENCE: f32 = 0.5;
 
 /// What to propose at the cursor. Never fails: an empty answer says why it is empty.
