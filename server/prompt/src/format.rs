@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn every_file_is_a_format_and_is_embedded() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/formats");
+        let folder = "../../models/formats";
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .expect("the folder of the formats")
             .map(|entry| entry.expect("an entry").path())

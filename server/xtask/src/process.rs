@@ -14,9 +14,11 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// The repository's root.
+/// The repository's root: of the checkout that cargo was called in, not of the one that this
+/// program was built from, since checkouts may share a build folder.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let manifest = env::var("CARGO_MANIFEST_DIR");
+    Path::new(manifest.as_deref().unwrap_or(env!("CARGO_MANIFEST_DIR")))
         .ancestors()
         .nth(2)
         .expect("the crate lies two folders below the root")
