@@ -10,6 +10,8 @@ pub struct Config {
     pub completion_enabled: bool,
     /// Languages (by their LSP id) without ghost text.
     pub completion_disabled_languages: BTreeSet<String>,
+    /// Whether the embedding model makes vectors in the background.
+    pub index_vectors: bool,
     /// Most tokens of a chat answer; 0 leaves it to the model.
     pub chat_max_tokens: usize,
     /// Tokens of context that a model is loaded with.
@@ -26,6 +28,7 @@ impl Default for Config {
         Self {
             completion_enabled: true,
             completion_disabled_languages: BTreeSet::new(),
+            index_vectors: true,
             chat_max_tokens: 0,
             inference_context: 4096,
             inference_threads: 0,
@@ -116,6 +119,18 @@ const SETTINGS: &[Setting] = &[
                 the middle is installed. Small chat models do this badly.",
         apply: Some(|config, value| {
             config.completion_any_model = value.as_bool()?;
+            Some(())
+        }),
+    },
+    Setting {
+        table: "index",
+        key: "vectors",
+        scope: Scope::Person,
+        default: "true",
+        about: "Let the embedding model make vectors of the code while nothing else is done, on \
+                power only. Search by meaning works without them, less well.",
+        apply: Some(|config, value| {
+            config.index_vectors = value.as_bool()?;
             Some(())
         }),
     },
@@ -328,9 +343,9 @@ mod tests {
         let file = Path::new("../../docs/configuration.md");
         let expected = Config::reference_markdown();
         if std::env::var_os("HEARTH_GENERATE").is_some() {
-            fs::write(&file, &expected).unwrap();
+            fs::write(file, &expected).unwrap();
         }
-        let found = fs::read_to_string(&file).unwrap_or_default();
+        let found = fs::read_to_string(file).unwrap_or_default();
         assert!(
             found == expected,
             "docs/configuration.md is out of date: run `cargo xtask generate`"

@@ -4,7 +4,7 @@ use std::{
 };
 
 use base::{CancelToken, Folders};
-use indexer::{IndexReport, Progress};
+use indexer::{EmbeddingSource, IndexReport, Progress};
 use serde::Deserialize;
 use serde_json::Value;
 use text::PositionEncoding;
@@ -12,7 +12,7 @@ use vfs::{Change, ChangeError, Documents, OpenDocument, Workspace};
 
 use crate::{
     AssistantError, AssistantSnapshot, Config, EditorSettings, InstalledModels, Models,
-    index_service::{IndexService, OnChange},
+    index_service::{FindEmbedding, IndexService, OnChange},
     shared::Shared,
 };
 
@@ -157,6 +157,7 @@ impl Assistant {
         };
         let version = version.unwrap_or_else(next);
         let document = self.documents.change(path, version, changes, self.encoding)?;
+        self.shared.activity.typed();
         self.index.document_changed(&document);
         Ok(())
     }
@@ -206,12 +207,39 @@ impl Assistant {
     ) -> Result<IndexReport, AssistantError> {
         self.index.update(rebuild, cancel, progress)
     }
+
+    /// Makes the vectors that the index lacks, where an embedding model is installed. `progress` is
+    /// told how many chunks have one, of how many.
+    pub fn embed_index(
+        &self,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(), AssistantError> {
+        self.index.embed(cancel, progress)
+    }
 }
 
 impl Drop for Assistant {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The installed embedding model, to work while nobody waits for anything and on power only.
+fn find_embedding(shared: &Arc<Shared>) -> FindEmbedding {
+    let shared = Arc::downgrade(shared);
+    Box::new(move || {
+        let strong = shared.upgrade()?;
+        if !strong.config.read().index_vectors {
+            return None;
+        }
+        let folder = strong.folders.cache().ok()?;
+        let (embedder, model) = strong.models.embedder()?;
+        let shared = shared.clone();
+        let may_work =
+            move || shared.upgrade().is_some_and(|shared| shared.is_quiet()) && !base::on_battery();
+        Some(EmbeddingSource { embedder, model, folder, may_work: Arc::new(may_work) })
+    })
 }
 
 fn load_config(folders: &Folders, workspace: &Workspace) -> (Config, Vec<String>) {
@@ -228,7 +256,9 @@ fn open_index(shared: &Arc<Shared>, workspace: Workspace, watch: bool) -> Arc<In
         }
     });
     let folders = shared.folders.clone();
-    let index = Arc::new(IndexService::new(workspace, folders, Some(on_change), watch));
+    let embedding = find_embedding(shared);
+    let index = IndexService::new(workspace, folders, Some(on_change), embedding, watch);
+    let index = Arc::new(index);
     if watch {
         shared.watch_instant(&index);
         index.start();

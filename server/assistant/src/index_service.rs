@@ -8,7 +8,8 @@ use std::{
 
 use base::{CancelToken, Cancelled, Folders};
 use indexer::{
-    IndexOptions, IndexReport, IndexSnapshot, IndexState, IndexStatus, Indexer, Progress,
+    EmbeddingSource, IndexOptions, IndexReport, IndexSnapshot, IndexState, IndexStatus, Indexer,
+    Progress,
 };
 use parking_lot::{Condvar, Mutex};
 use vfs::{OpenDocument, Workspace};
@@ -22,11 +23,15 @@ const FIRST_PASS: Duration = Duration::from_secs(10);
 /// Tells that the status or the index may have changed; called from any thread, never blocks.
 pub type OnChange = Arc<dyn Fn() + Send + Sync>;
 
+/// Finds the model for the second tier of vectors when the index is opened.
+pub type FindEmbedding = Box<dyn Fn() -> Option<EmbeddingSource> + Send + Sync>;
+
 /// The index of one workspace: opened on demand or, for an editor, on a thread of its own.
 pub struct IndexService {
     workspace: Workspace,
     folders: Folders,
     on_change: Option<OnChange>,
+    embedding: FindEmbedding,
     indexer: OnceLock<Result<Arc<Indexer>, String>>,
     opening: Mutex<()>,
     /// Documents that were opened before the index; `None` once they have been handed over.
@@ -43,12 +48,14 @@ impl IndexService {
         workspace: Workspace,
         folders: Folders,
         on_change: Option<OnChange>,
+        embedding: FindEmbedding,
         first_pass: bool,
     ) -> Self {
         Self {
             workspace,
             folders,
             on_change,
+            embedding,
             indexer: OnceLock::new(),
             opening: Mutex::new(()),
             waiting: Mutex::new(Some(HashMap::new())),
@@ -97,6 +104,15 @@ impl IndexService {
         };
         self.end_first_pass();
         Ok(report?)
+    }
+
+    /// Makes the vectors that the second tier lacks, on this thread.
+    pub fn embed(
+        &self,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(), AssistantError> {
+        Ok(self.indexer()?.embed(cancel, progress)?)
     }
 
     /// Waits for the first pass, but not for long, and hands back what there is, with all changes
@@ -175,6 +191,7 @@ impl IndexService {
             state,
             files: 0,
             chunks: 0,
+            unembedded: None,
             pending: 0,
             total: None,
             detail,
@@ -207,8 +224,11 @@ impl IndexService {
         let opened = self.indexer.get_or_init(|| {
             let folder = self.folders.workspace_cache(&self.workspace.key());
             let folder = folder.map_err(|error| error.to_string())?;
-            let options =
-                IndexOptions { on_change: self.on_change.clone(), ..IndexOptions::default() };
+            let options = IndexOptions {
+                on_change: self.on_change.clone(),
+                embedding: (self.embedding)(),
+                ..IndexOptions::default()
+            };
             Indexer::open(self.workspace.clone(), &folder, options)
                 .map(Arc::new)
                 .map_err(|error| format!("the index cannot be opened: {error}"))

@@ -2,16 +2,20 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use base::Folders;
-use inference::{InferenceError, LanguageModel};
-use inference_worker::{WorkerConfig, WorkerModel};
+use inference::{Embedder, InferenceError, LanguageModel};
+use inference_worker::{WorkerConfig, WorkerEmbedder, WorkerModel};
 use model_registry::{Hardware, Installed, Registry, Role, estimate_memory, gguf};
 use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::Config;
+
+/// The embedding worker lets everything else go first, so on a busy machine one text can take long.
+const EMBEDDING_SILENCE: Duration = Duration::from_mins(2);
 
 /// Where the models come from. The product asks the registry and starts workers; a test hands in
 /// models of its own.
@@ -21,6 +25,11 @@ pub trait Models: Send + Sync {
 
     /// The model of a role if it is loaded; never waits and starts nothing.
     fn loaded(&self, role: Role) -> Option<Arc<dyn LanguageModel>>;
+
+    /// The model that makes vectors, not started yet, with a name that changes with the model.
+    fn embedder(&self) -> Option<(Arc<dyn Embedder>, String)> {
+        None
+    }
 
     /// How each role stands.
     fn status(&self) -> Vec<RoleStatus>;
@@ -50,6 +59,7 @@ pub struct InstalledModels {
     program: PathBuf,
     settings: Mutex<LoadSettings>,
     workers: Mutex<HashMap<PathBuf, Arc<WorkerModel>>>,
+    embedder: Mutex<Option<Arc<WorkerEmbedder>>>,
 }
 
 /// How models are loaded.
@@ -71,7 +81,7 @@ impl InstalledModels {
     /// Nothing is started until a model is used.
     pub fn new(folders: Folders, program: PathBuf, settings: LoadSettings) -> Self {
         let (settings, workers) = (Mutex::new(settings), Mutex::default());
-        Self { folders, program, settings, workers }
+        Self { folders, program, settings, workers, embedder: Mutex::default() }
     }
 
     fn installed(&self, role: Role) -> Result<Installed, InferenceError> {
@@ -110,9 +120,28 @@ impl Models for InstalledModels {
         roles.map(|role| self.role_status(role)).into()
     }
 
+    fn embedder(&self) -> Option<(Arc<dyn Embedder>, String)> {
+        let model = self.installed(Role::Embedding).ok()?;
+        let runtime = self.installed(Role::Runtime).ok()?;
+        let mut kept = self.embedder.lock();
+        let embedder = kept.get_or_insert_with(|| {
+            let mut config = WorkerConfig::new(&self.program, &model.path)
+                .with_argument("--embedding")
+                .with_argument("--runtime")
+                .with_argument(&runtime.path);
+            config.limits.silence = EMBEDDING_SILENCE;
+            Arc::new(WorkerEmbedder::new(config))
+        });
+        let version = model.sha256.get(..12).unwrap_or_default();
+        Some((Arc::clone(embedder) as Arc<dyn Embedder>, format!("{}-{version}", model.id)))
+    }
+
     fn stop(&self) {
         for (_, worker) in self.workers.lock().drain() {
             worker.unload();
+        }
+        if let Some(embedder) = self.embedder.lock().take() {
+            embedder.unload();
         }
     }
 }

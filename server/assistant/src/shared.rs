@@ -1,6 +1,9 @@
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use base::Folders;
@@ -83,7 +86,11 @@ pub struct Activities {
     thinking: AtomicUsize,
     editing: AtomicUsize,
     completing: AtomicUsize,
+    typed: Mutex<Option<Instant>>,
 }
+
+/// After this long without a keystroke the person is thought to have paused.
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// One kind of work that a person waits for.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +110,16 @@ impl Activities {
             Activity::Editing => &self.editing,
             Activity::Completing => &self.completing,
         }
+    }
+
+    /// The person typed.
+    pub fn typed(&self) {
+        *self.typed.lock() = Some(Instant::now());
+    }
+
+    /// Whether nobody waits for anything or types.
+    fn is_quiet(&self) -> bool {
+        self.word().is_none() && self.typed.lock().is_none_or(|typed| typed.elapsed() > PAUSE)
     }
 
     /// The word for a status bar, or `None` while nobody waits.
@@ -156,6 +173,11 @@ impl Shared {
             journal: Mutex::default(),
             on_change,
         }
+    }
+
+    /// Whether nobody waits for anything or types, so that background work disturbs nobody.
+    pub fn is_quiet(&self) -> bool {
+        self.activity.is_quiet()
     }
 
     /// Tells the face that the status may have changed.

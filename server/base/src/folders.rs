@@ -79,6 +79,11 @@ impl Folders {
         private(&self.data.join("logs"))
     }
 
+    /// What can be rebuilt and belongs to no single workspace.
+    pub fn cache(&self) -> Result<PathBuf, FoldersError> {
+        private(&self.cache)
+    }
+
     /// What can be rebuilt, such as the index of the workspace that `key` names.
     pub fn workspace_cache(&self, key: &str) -> Result<PathBuf, FoldersError> {
         private(&self.cache)?;

@@ -8,7 +8,7 @@ use std::{
 
 use base::CancelToken;
 use prompt::Capability;
-use retrieval::{Hit, SUPPORTED, SearchMode, SearchQuery};
+use retrieval::{Hit, SearchMode, SearchQuery};
 use syntax::{Language, Symbol};
 
 use crate::{
@@ -249,9 +249,12 @@ impl Gatherer<'_> {
         let query = self.terms.query.clone();
         let hits = self.hits(&query, SearchMode::Hybrid, HITS, within, near);
         // In a folder that was named, what is there counts even for a vague question.
-        let least = if in_folder && self.terms.is_vague() { 0.0 } else { SUPPORTED };
+        let in_folder = in_folder && self.terms.is_vague();
+        if !in_folder && !retrieval::is_supported(&hits) {
+            return;
+        }
         let mut found: Vec<Excerpt> = Vec::new();
-        for hit in hits.iter().filter(|hit| hit.support >= least) {
+        for hit in &hits {
             let Some((file, lines)) = self.current(hit) else { continue };
             let Some(mut excerpt) = file.excerpt(lines, Origin::Found, self.terms) else {
                 continue;

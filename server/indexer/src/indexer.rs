@@ -9,11 +9,13 @@ use std::{
 };
 
 use base::CancelToken;
+use inference::InferenceError;
 use parking_lot::{Mutex, RwLock};
 use vfs::Workspace;
 use vfs_notify::{Walk, WalkOptions};
 
 use crate::{
+    embeddings::{self, EmbeddingSource, Embeddings},
     live::{self, Queue},
     report::{IndexError, IndexReport, IndexState, IndexStatus, Progress},
     snapshot::{Base, Fresh, IndexSnapshot, Overlay},
@@ -30,12 +32,14 @@ pub struct IndexOptions {
     /// Called after a new snapshot was published or the status changed, from any thread and
     /// sometimes under a lock: it must return at once and not call the indexer.
     pub on_change: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// The model for the second tier of vectors, if there is one.
+    pub embedding: Option<EmbeddingSource>,
 }
 
 impl Default for IndexOptions {
     /// Two threads: a third writes the full text, and the person works on.
     fn default() -> Self {
-        Self { walk: WalkOptions::default(), threads: 2, on_change: None }
+        Self { walk: WalkOptions::default(), threads: 2, on_change: None, embedding: None }
     }
 }
 
@@ -43,7 +47,7 @@ impl Default for IndexOptions {
 /// [`update`](Self::update), [`rebuild`](Self::rebuild) and [`settle`](Self::settle) wait.
 pub struct Indexer {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 pub(crate) struct Shared {
@@ -68,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) notice: Mutex<Option<String>>,
     /// The folders that the last walk entered.
     pub(crate) directories: Mutex<Arc<HashSet<PathBuf>>>,
+    pub(crate) embeddings: Option<Arc<Embeddings>>,
 }
 
 struct Layers {
@@ -93,8 +98,14 @@ impl Indexer {
             Role::Reader(reader) => reader.refresh()?.unwrap_or_else(Base::empty),
         };
         let base = Arc::new(base);
-        let snapshot =
-            IndexSnapshot::new(1, workspace.clone(), Arc::clone(&base), Overlay::default());
+        let embeddings = options.embedding.clone().map(|source| Arc::new(Embeddings::new(source)));
+        let snapshot = IndexSnapshot::new(
+            1,
+            workspace.clone(),
+            Arc::clone(&base),
+            Overlay::default(),
+            embeddings.clone(),
+        );
         let shared = Arc::new(Shared {
             workspace,
             options,
@@ -117,10 +128,27 @@ impl Indexer {
             failure: Mutex::new(None),
             notice: Mutex::new(None),
             directories: Mutex::default(),
+            embeddings: embeddings.clone(),
         });
-        let thread = live::start(Arc::clone(&shared))
-            .map_err(|source| IndexError::Folder { path: cache.to_owned(), source })?;
-        Ok(Self { shared, thread: Some(thread) })
+        let fail = |source| IndexError::Folder { path: cache.to_owned(), source };
+        let mut threads = vec![live::start(Arc::clone(&shared)).map_err(fail)?];
+        if let Some(embeddings) = embeddings {
+            threads.push(embeddings::start(Arc::clone(&shared), embeddings).map_err(fail)?);
+        }
+        Ok(Self { shared, threads })
+    }
+
+    /// Makes the vectors that the second tier lacks, and waits for it: `progress` is told how many
+    /// chunks have one, of how many. Nothing to do where no model is installed.
+    pub fn embed(
+        &self,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(), InferenceError> {
+        match &self.shared.embeddings {
+            Some(embeddings) => embeddings.complete(&self.snapshot(), cancel, progress),
+            None => Ok(()),
+        }
     }
 
     /// Brings the index up to date with the files on disk and waits for it. A cancelled update
@@ -219,6 +247,7 @@ impl Indexer {
             state,
             files,
             chunks: snapshot.chunk_count(),
+            unembedded: shared.embeddings.as_ref().map(|embeddings| embeddings.missing()),
             pending: expected + shared.queue.len(),
             total: (expected > 0).then_some(files + expected),
             detail: failure.or_else(|| shared.notice.lock().clone()),
@@ -230,10 +259,13 @@ impl Drop for Indexer {
     fn drop(&mut self) {
         self.shared.cancel.cancel();
         self.shared.queue.close();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the indexing thread panicked");
+        if let Some(embeddings) = &self.shared.embeddings {
+            embeddings.wake();
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("an indexing thread panicked");
+            }
         }
     }
 }
@@ -320,6 +352,10 @@ impl Shared {
         self.paused.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn is_updating(&self) -> bool {
+        self.updating.load(Ordering::Relaxed) > 0
+    }
+
     /// Says how many files the running update has still to read.
     pub(crate) fn expect(&self, files: usize) {
         self.expected.store(files, Ordering::Relaxed);
@@ -362,8 +398,13 @@ impl Shared {
         }
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let base = Arc::clone(&layers.base);
-        let snapshot = IndexSnapshot::new(generation, self.workspace.clone(), base, overlay);
+        let embeddings = self.embeddings.clone();
+        let workspace = self.workspace.clone();
+        let snapshot = IndexSnapshot::new(generation, workspace, base, overlay, embeddings);
         *self.published.write() = snapshot;
+        if let Some(embeddings) = &self.embeddings {
+            embeddings.wake();
+        }
         self.changed();
     }
 }
@@ -374,14 +415,5 @@ fn lay(overlay: &mut Overlay, files: Vec<(Arc<str>, Option<Fresh>)>) {
             Some(fresh) => overlay.files.insert(path, Arc::new(fresh)),
             None => overlay.files.remove(&path),
         };
-    }
-}
-
-/// Lets the person's own programs go first.
-pub(crate) fn be_polite() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: takes numbers only. On Linux, process 0 is the calling thread; a refusal does no harm.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, 10);
     }
 }

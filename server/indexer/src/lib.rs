@@ -3,8 +3,10 @@
 //!
 //! SQLite's rows are the truth; the full text is a cache that is made again from the files wherever
 //! it does not match them. One process writes a workspace's index, others read it and keep what
-//! they know better in memory. Nothing here ranks results or talks to a model.
+//! they know better in memory. Nothing here ranks results; the only model that it
+//! asks is that for [vectors](Embeddings).
 
+mod embeddings;
 mod indexer;
 mod live;
 mod lock;
@@ -14,6 +16,7 @@ mod report;
 mod snapshot;
 mod writer;
 
+pub use embeddings::{EmbeddingSource, Embeddings};
 pub use indexer::{IndexOptions, Indexer};
 pub use report::{
     IndexError, IndexReport, IndexState, IndexStatus, Progress, Seconds, SkippedFile, Stage,

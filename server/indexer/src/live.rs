@@ -14,7 +14,7 @@ use syntax::Syntax;
 use vfs_notify::{Look, WatchEvent, Watcher, Watching};
 
 use crate::{
-    indexer::{Shared, be_polite},
+    indexer::Shared,
     prepare::{self, Outcome, Parsed, Prepared},
     report::IndexError,
     snapshot::Fresh,
@@ -164,7 +164,7 @@ impl Queue {
 /// Starts the thread that follows what is said.
 pub(crate) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("indexer".to_owned()).spawn(move || {
-        be_polite();
+        base::be_polite();
         Live::new(shared).run();
     })
 }

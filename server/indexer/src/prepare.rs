@@ -1,4 +1,5 @@
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, Read},
     sync::Arc,
@@ -7,6 +8,7 @@ use std::{
 
 use base::CancelToken;
 use lexical_index::{DeltaDocument, Document, Tokens};
+use static_embedding::{Matrix, Scratch, StaticEmbedding};
 use store::{ChunkRow, FileRow, FileRows, SymbolRow};
 use syntax::{Language, ParseFailure, ParseLimits, Syntax};
 use text::LineIndex;
@@ -163,7 +165,28 @@ fn rows(
             doc: symbol.doc.map(|doc| cut(&doc, DOC_BYTES).into()),
         })
         .collect();
-    FileRows { file: row, chunks, symbols }
+    let vectors = Matrix::default();
+    let mut rows = FileRows { file: row, chunks, symbols, vectors };
+    rows.vectors = vectors_of(&rows, text);
+    rows
+}
+
+/// The static vectors of the chunks: of path, container, name and content.
+fn vectors_of(rows: &FileRows, text: &str) -> Matrix {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    let texts = rows.chunks.iter().map(|chunk| {
+        [
+            Some(&*rows.file.path),
+            chunk.container.as_deref(),
+            chunk.symbol.as_deref(),
+            chunk.range.slice(text),
+        ]
+        .into_iter()
+        .flatten()
+    });
+    SCRATCH.with_borrow_mut(|scratch| StaticEmbedding::shipped().embed(texts, scratch))
 }
 
 impl Prepared {
@@ -215,7 +238,7 @@ impl Prepared {
 
 fn skipped(mut row: FileRow, reason: &str) -> Prepared {
     row.skipped = Some(reason.into());
-    let rows = FileRows { file: row, chunks: Vec::new(), symbols: Vec::new() };
+    let rows = FileRows::empty(row);
     Prepared { rows, text: "".into() }
 }
 

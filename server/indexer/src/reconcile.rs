@@ -75,7 +75,7 @@ fn read_all(
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 if polite {
-                    crate::indexer::be_polite();
+                    base::be_polite();
                 }
                 while let Some((file, known)) = candidates.get(next.fetch_add(1, Ordering::Relaxed))
                 {

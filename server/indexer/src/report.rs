@@ -146,6 +146,9 @@ pub struct IndexStatus {
     pub files: usize,
     /// Their chunks.
     pub chunks: usize,
+    /// Chunks that wait for their vector of the second tier, where a model for it is installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unembedded: Option<usize>,
     /// Files that wait to be indexed.
     pub pending: usize,
     /// Files of the running update, once they are counted.

@@ -5,10 +5,14 @@ use std::{
 };
 
 use lexical_index::{Delta, DeltaDocument, LexicalReader, Query, Tokens};
+use static_embedding::Vector;
 use store::FileRows;
 use vfs::Workspace;
 
-use crate::prepare::{self, Prepared};
+use crate::{
+    embeddings::Embeddings,
+    prepare::{self, Prepared},
+};
 
 /// Numbers of files that the store does not know yet have this bit.
 const UNSTORED: u64 = 1 << 63;
@@ -25,6 +29,7 @@ struct Inner {
     workspace: Workspace,
     base: Arc<Base>,
     overlay: Overlay,
+    embeddings: Option<Arc<Embeddings>>,
 }
 
 /// What is committed.
@@ -119,14 +124,22 @@ fn number(path: &str, base: &Base) -> u64 {
     u64::from_le_bytes(bytes) | UNSTORED
 }
 
+fn keep_best(found: &mut Vec<(f32, &Arc<FileRows>, usize)>, limit: usize) {
+    found.sort_unstable_by(|a, b| {
+        b.0.total_cmp(&a.0).then_with(|| (&a.1.file.path, a.2).cmp(&(&b.1.file.path, b.2)))
+    });
+    found.truncate(limit);
+}
+
 impl IndexSnapshot {
     pub(crate) fn new(
         generation: u64,
         workspace: Workspace,
         base: Arc<Base>,
         overlay: Overlay,
+        embeddings: Option<Arc<Embeddings>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { generation, workspace, base, overlay }) }
+        Self { inner: Arc::new(Inner { generation, workspace, base, overlay, embeddings }) }
     }
 
     /// An index of these texts alone, by relative path: for tests and for what is not on disk.
@@ -139,7 +152,17 @@ impl IndexSnapshot {
             (Arc::from(*path), Arc::new(fresh))
         });
         let overlay = Overlay { files: files.collect() };
-        Self::new(0, workspace, Arc::new(base), overlay)
+        Self::new(0, workspace, Arc::new(base), overlay, None)
+    }
+
+    /// The second tier of vectors, where a model for it is installed.
+    pub fn embeddings(&self) -> Option<&Arc<Embeddings>> {
+        self.inner.embeddings.as_ref()
+    }
+
+    /// Whether the text of a file is in memory because it is being edited.
+    pub(crate) fn is_open(&self, path: &str) -> bool {
+        self.inner.overlay.files.get(path).is_some_and(|fresh| fresh.text.is_some())
     }
 
     /// Grows with every change.
@@ -247,6 +270,36 @@ impl IndexSnapshot {
                 .then_with(|| (&a.rows.file.path, a.chunk).cmp(&(&b.rows.file.path, b.chunk)))
         });
         (found, rarities)
+    }
+
+    /// The chunks nearest in meaning to `query` in files that `accept` lets through, nearest first;
+    /// their score is the cosine. An exact scan: a million lines of code are some 10 MB of vectors.
+    pub fn nearest(
+        &self,
+        query: &Vector,
+        accept: &dyn Fn(&str) -> bool,
+        limit: usize,
+    ) -> Vec<Found> {
+        let mut found: Vec<(f32, &Arc<FileRows>, usize)> = Vec::new();
+        // The best so far, thinned out whenever there are many more than are wanted.
+        let room = limit.saturating_mul(4).max(1024);
+        let mut least = 0.0;
+        for rows in self.files().filter(|rows| accept(&rows.file.path)) {
+            for (chunk, cosine) in rows.vectors.cosines(query).enumerate() {
+                if cosine > least {
+                    found.push((cosine, rows, chunk));
+                }
+            }
+            if found.len() >= room {
+                keep_best(&mut found, limit);
+                least = found.last().map_or(0.0, |worst| worst.0);
+            }
+        }
+        keep_best(&mut found, limit);
+        found
+            .into_iter()
+            .map(|(score, rows, chunk)| Found { rows: Arc::clone(rows), chunk, score })
+            .collect()
     }
 
     /// Everything that the index holds, in an order and form that do not depend on its history:

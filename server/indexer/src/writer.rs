@@ -7,12 +7,14 @@ use std::{
 };
 
 use lexical_index::{LexicalIndex, LexicalReader};
+use static_embedding::StaticEmbedding;
 use store::{FileRow, FileRows, IndexBatch, IndexStore, Opened};
 
 use crate::{lock::WriterLock, prepare::Prepared, report::IndexError, snapshot::Base};
 
 const GENERATION: &str = "lexical_generation";
 const STAMP: &str = "lexical_stamp";
+const DERIVATION: &str = "derivation";
 
 /// The stored index, in the process that may write it.
 ///
@@ -211,6 +213,9 @@ impl Reader {
         if self.version == Some(version) {
             return Ok(None);
         }
+        if store.meta(DERIVATION)? != Some(derivation()) {
+            return Ok(None);
+        }
         let Some(generation) = store.meta(GENERATION)? else { return Ok(None) };
         let lexical = match LexicalIndex::open_to_read(&lexical_folder(&self.folder, generation)) {
             Ok(lexical) => lexical,
@@ -236,7 +241,7 @@ impl Reader {
 }
 
 fn empty(file: FileRow) -> FileRows {
-    FileRows { file, chunks: Vec::new(), symbols: Vec::new() }
+    FileRows::empty(file)
 }
 
 /// Opens the rows; structural damage is found before anything is read from them.
@@ -247,11 +252,36 @@ fn open_store(folder: &Path) -> Result<(IndexStore, Opened), IndexError> {
         Err(error) if error.is_damage() => Some(error.to_string()),
         Err(error) => return Err(error.into()),
     };
-    let Some(reason) = wrong else { return Ok((store, state)) };
-    tracing::warn!(%reason, "the index is damaged and is made anew");
-    store.set_aside()?;
-    let (store, _) = IndexStore::open(folder)?;
-    Ok((store, Opened::Replaced(reason)))
+    let (mut store, state) = match wrong {
+        None => (store, state),
+        Some(reason) => {
+            tracing::warn!(%reason, "the index is damaged and is made anew");
+            store.set_aside()?;
+            (IndexStore::open(folder)?.0, Opened::Replaced(reason))
+        }
+    };
+    if store.meta(DERIVATION)? == Some(derivation()) {
+        return Ok((store, state));
+    }
+    store.clear()?;
+    store.set_meta(DERIVATION, derivation())?;
+    let state = match state {
+        Opened::Existing => Opened::Replaced("it was made by another version of Hearth".into()),
+        other => other,
+    };
+    Ok((store, state))
+}
+
+/// Names what rows are derived with: those of another table of vectors, or of another way to take a
+/// text apart, are of no use.
+fn derivation() -> u64 {
+    /// To be raised when symbols, chunks or what is embedded of them change.
+    const VERSION: u8 = 1;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[VERSION]).update(StaticEmbedding::shipped().id().as_bytes());
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(bytes)
 }
 
 /// Whether the full text is the one that the rows were committed with: the same last commit, or one

@@ -26,7 +26,7 @@ use crate::{
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// Texts that are embedded between two looks at the cancellation.
-const TEXTS_PER_STEP: usize = 16;
+const TEXTS_PER_STEP: usize = 1;
 
 /// What a child serves.
 pub enum Engine {

@@ -14,7 +14,7 @@ use std::{
 
 use base::CancelToken;
 use indexer::{IndexOptions, IndexSnapshot, Indexer};
-use retrieval::{Hit, SUPPORTED, SearchQuery, search};
+use retrieval::{Hit, SearchQuery, is_supported, search};
 use serde::{Deserialize, Serialize};
 use vfs::Workspace;
 
@@ -50,6 +50,9 @@ struct Scores {
     questions: usize,
     /// Share with a right file among the first five.
     found_in_first_5: f64,
+    /// Share with a right file among the first five that an answer cites: it cites nothing when
+    /// it takes the question for one that the repository does not answer.
+    cited_in_first_5: f64,
     /// Share with a right file first.
     found_first: f64,
     /// Mean of 1 / rank of the first right file, by distinct files.
@@ -117,10 +120,13 @@ fn main() -> Result<()> {
                 files.iter().position(|file| question.files.iter().any(|right| right == file));
             ranks.push(rank);
             found += usize::from(rank.is_some_and(|rank| rank < FIRST));
-            let support = best_support(&hits);
-            scores.supported += f64::from(u8::from(support >= SUPPORTED));
+            let supported = is_supported(&hits);
+            scores.supported += f64::from(u8::from(supported));
+            let cited = supported && rank.is_some_and(|rank| rank < FIRST);
+            scores.cited_in_first_5 += f64::from(u8::from(cited));
             let rank = rank.map_or("–".to_owned(), |rank| (rank + 1).to_string());
-            writeln!(report, "  {rank:>2}  {support:.2}  {}", question.ask)?;
+            let silent = if supported { "" } else { "  (cites nothing)" };
+            writeln!(report, "  {rank:>2}  {}{silent}", question.ask)?;
             if verbose && rank != "1" {
                 for hit in hits.iter().take(7) {
                     writeln!(report, "          {:.2} {} {:?}", hit.score, hit.path, hit.symbol)?;
@@ -128,10 +134,11 @@ fn main() -> Result<()> {
             }
         }
         for ask in &repository.absent {
-            let support = best_support(&timed(&index, ask, &mut times));
+            let supported = is_supported(&timed(&index, ask, &mut times));
             scores.absent += 1;
-            scores.absent_without_support += f64::from(u8::from(support < SUPPORTED));
-            writeln!(report, "  no  {support:.2}  {ask}")?;
+            scores.absent_without_support += f64::from(u8::from(!supported));
+            let cites = if supported { "cites" } else { "no" };
+            writeln!(report, "  {cites:>2}  {ask}")?;
         }
         let share = found as f64 / repository.questions.len().max(1) as f64;
         scores.repositories.insert(repository.name.clone(), round(share));
@@ -164,10 +171,6 @@ fn distinct(hits: &[Hit]) -> Vec<&str> {
     files
 }
 
-fn best_support(hits: &[Hit]) -> f32 {
-    hits.iter().take(FIRST).map(|hit| hit.support).fold(0.0, f32::max)
-}
-
 fn finish(scores: &mut Scores, ranks: &[Option<usize>], times: &mut [f64]) {
     let share = |count: usize| round(count as f64 / ranks.len().max(1) as f64);
     scores.questions = ranks.len();
@@ -175,6 +178,7 @@ fn finish(scores: &mut Scores, ranks: &[Option<usize>], times: &mut [f64]) {
     scores.found_first = share(ranks.iter().flatten().filter(|rank| **rank == 0).count());
     let reciprocal: f64 = ranks.iter().flatten().map(|rank| 1.0 / (*rank as f64 + 1.0)).sum();
     scores.mean_reciprocal_rank = round(reciprocal / ranks.len().max(1) as f64);
+    scores.cited_in_first_5 = round(scores.cited_in_first_5 / ranks.len().max(1) as f64);
     scores.supported = round(scores.supported / ranks.len().max(1) as f64);
     scores.absent_without_support =
         round(scores.absent_without_support / scores.absent.max(1) as f64);

@@ -93,8 +93,8 @@ pub struct Hit {
     pub sources: Vec<&'static str>,
     /// The text at `range`.
     pub text: String,
-    /// How much of what is rare in the question occurs here, from 0 to 1. Below
-    /// [`SUPPORTED`](crate::SUPPORTED) the hit shares words with the question but does not answer
-    /// it.
+    /// How much of what is rare in the question occurs here, from 0 to 1.
     pub support: f32,
+    /// How near it is in meaning by the first tier of vectors: a cosine.
+    pub nearness: f32,
 }

@@ -13,5 +13,5 @@ mod symbols;
 mod words;
 
 pub use hit::{Hit, SearchMode, SearchQuery, UnknownMode};
-pub use search::{SUPPORTED, search};
+pub use search::{is_supported, search};
 pub use symbols::{SymbolHit, file_symbols, symbols};

@@ -5,6 +5,7 @@ use std::{
 };
 
 use rusqlite::{Connection, Row, Transaction, params};
+use static_embedding::Matrix;
 use text::TextRange;
 
 use crate::{
@@ -14,7 +15,8 @@ use crate::{
 
 const FILE_NAME: &str = "index.db";
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE files (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     path TEXT NOT NULL UNIQUE,
@@ -57,16 +59,19 @@ CREATE TABLE symbols (
     doc TEXT,
     PRIMARY KEY (file, ordinal)
 ) WITHOUT ROWID;
-CREATE TABLE vectors (
-    model TEXT NOT NULL,
-    hash BLOB NOT NULL,
-    vector BLOB NOT NULL,
-    PRIMARY KEY (model, hash)
-) WITHOUT ROWID;
 -- Files whose documents in the lexical index are older than their rows.
 CREATE TABLE lexical_pending (file INTEGER PRIMARY KEY);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-"];
+",
+    "
+-- The static vectors of a file's chunks, one after the other.
+CREATE TABLE static_vectors (
+    file INTEGER PRIMARY KEY,
+    dimensions INTEGER NOT NULL,
+    vectors BLOB NOT NULL
+);
+",
+];
 
 /// The rows of one workspace's index. One process writes it; others may read beside it.
 pub struct IndexStore {
@@ -148,7 +153,8 @@ impl IndexStore {
         self.transaction(|transaction| {
             transaction.execute_batch(
                 "INSERT OR IGNORE INTO lexical_pending SELECT id FROM files;
-                 DELETE FROM files; DELETE FROM chunks; DELETE FROM symbols;",
+                 DELETE FROM files; DELETE FROM chunks; DELETE FROM symbols;
+                 DELETE FROM static_vectors;",
             )
         })
     }
@@ -243,46 +249,6 @@ impl IndexStore {
             .map_err(StoreError::sqlite(&self.path))
     }
 
-    /// The cached vectors of `model` for the given content hashes.
-    pub fn vectors(
-        &self,
-        model: &str,
-        hashes: &[[u8; 16]],
-    ) -> Result<HashMap<[u8; 16], Vec<i8>>, StoreError> {
-        let read = || {
-            let mut statement = self
-                .connection
-                .prepare_cached("SELECT vector FROM vectors WHERE model = ?1 AND hash = ?2")?;
-            let mut found = HashMap::new();
-            for hash in hashes {
-                let mut rows = statement.query(params![model, hash])?;
-                if let Some(row) = rows.next()? {
-                    let bytes: Vec<u8> = row.get(0)?;
-                    found.insert(*hash, bytes.into_iter().map(u8::cast_signed).collect());
-                }
-            }
-            Ok(found)
-        };
-        read().map_err(StoreError::sqlite(&self.path))
-    }
-
-    /// Keeps vectors of `model`, quantised to a byte a dimension, under their content hashes.
-    pub fn put_vectors(
-        &mut self,
-        model: &str,
-        vectors: &[([u8; 16], Vec<i8>)],
-    ) -> Result<(), StoreError> {
-        self.transaction(|transaction| {
-            let mut statement =
-                transaction.prepare_cached("INSERT OR REPLACE INTO vectors VALUES (?1, ?2, ?3)")?;
-            for (hash, vector) in vectors {
-                let bytes: Vec<u8> = vector.iter().map(|value| value.cast_unsigned()).collect();
-                statement.execute(params![model, hash, bytes])?;
-            }
-            Ok(())
-        })
-    }
-
     /// What SQLite finds wrong with the file's structure, if anything.
     pub fn check(&self) -> Result<Option<String>, StoreError> {
         let verdict: String = self
@@ -331,6 +297,7 @@ fn mark_pending(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> 
 fn remove_rows(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     transaction.prepare_cached("DELETE FROM chunks WHERE file = ?1")?.execute([id])?;
     transaction.prepare_cached("DELETE FROM symbols WHERE file = ?1")?.execute([id])?;
+    transaction.prepare_cached("DELETE FROM static_vectors WHERE file = ?1")?.execute([id])?;
     Ok(())
 }
 
@@ -402,6 +369,11 @@ fn put_rows(transaction: &Transaction<'_>, rows: &FileRows) -> rusqlite::Result<
             symbol.doc.as_deref(),
         ])?;
     }
+    if !rows.vectors.is_empty() {
+        transaction
+            .prepare_cached("INSERT INTO static_vectors VALUES (?1, ?2, ?3)")?
+            .execute(params![id, rows.vectors.dimensions() as i64, rows.vectors.as_bytes()])?;
+    }
     Ok(())
 }
 
@@ -440,7 +412,7 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
             lines: row.get(7)?,
             skipped: text_or_null(row, 8)?.map(|reason| interner.get(reason)),
         };
-        files.push((FileRows { file, chunks: Vec::new(), symbols: Vec::new() }, row.get(9)?));
+        files.push((FileRows::empty(file), row.get(9)?));
     }
     let place: HashMap<i64, usize> =
         files.iter().enumerate().map(|(at, (rows, _))| (rows.file.id, at)).collect();
@@ -485,6 +457,17 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
             signature: shared(row, 10)?,
             doc: text_or_null(row, 11)?.map(Into::into),
         });
+    }
+
+    let mut statement =
+        transaction.prepare("SELECT file, dimensions, vectors FROM static_vectors")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some((rows, _)) = place.get(&row.get(0)?).and_then(|at| files.get_mut(*at)) else {
+            continue;
+        };
+        let dimensions = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+        rows.vectors = Matrix::from_bytes(row.get_ref(2)?.as_blob()?, dimensions);
     }
 
     let mut loaded = LoadedIndex::default();

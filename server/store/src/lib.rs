@@ -1,13 +1,14 @@
 //! Hearth's SQLite databases: opening them safely, their schemas, and their rows.
 //!
-//! The index database ([`IndexStore`]) holds what can be derived from the user's files and is
-//! thrown away when it is damaged; [`Conversations`] hold what must never be lost. Nothing here parses, searches or knows about editors; no other
-//! crate speaks SQL.
+//! The index database ([`IndexStore`]) and the cache of vectors ([`VectorStore`]) hold what can be
+//! derived from the user's files and are thrown away when damaged; [`Conversations`] hold what must
+//! never be lost. Nothing here parses, searches or knows about editors; no other crate speaks SQL.
 
 mod conversations;
 mod database;
 mod index;
 mod rows;
+mod vectors;
 
 pub use conversations::{
     Author, ConversationSummary, Conversations, MessageState, NewMessage, StoredConversation,
@@ -16,3 +17,4 @@ pub use conversations::{
 pub use database::StoreError;
 pub use index::{IndexBatch, IndexStore, LoadedIndex, Opened};
 pub use rows::{ChunkRow, FileRow, FileRows, SymbolRow};
+pub use vectors::VectorStore;

@@ -1,5 +1,6 @@
 use std::{ops::Range, sync::Arc};
 
+use static_embedding::Matrix;
 use text::TextRange;
 
 /// What is known about one file of the workspace.
@@ -74,9 +75,16 @@ pub struct FileRows {
     pub chunks: Vec<ChunkRow>,
     /// Its definitions in the order of the text.
     pub symbols: Vec<SymbolRow>,
+    /// A static vector for each chunk, in their order.
+    pub vectors: Matrix,
 }
 
 impl FileRows {
+    /// A file in which nothing was found.
+    pub fn empty(file: FileRow) -> Self {
+        Self { file, chunks: Vec::new(), symbols: Vec::new(), vectors: Matrix::default() }
+    }
+
     /// A digest of everything but the row id, to notice a damaged row when it is read back.
     pub(crate) fn digest(&self) -> [u8; 8] {
         let mut hasher = blake3::Hasher::new();
@@ -126,6 +134,7 @@ impl FileRows {
         for chunk in &self.chunks {
             hasher.update(&chunk.hash);
         }
+        hasher.update(&self.vectors.as_bytes());
         let mut digest = [0; 8];
         digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
         digest

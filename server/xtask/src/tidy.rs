@@ -11,7 +11,7 @@ use crate::{
 /// The layers of docs/architecture.md, lowest first: a crate uses only crates of lower rows.
 const LAYERS: [&[&str]; 10] = [
     &["text", "base"],
-    &["vfs", "syntax", "inference", "prompt", "model-registry"],
+    &["vfs", "syntax", "inference", "prompt", "model-registry", "static-embedding"],
     &[
         "vfs-notify",
         "lexical-index",

@@ -14,6 +14,9 @@ pub struct IndexArgs {
     /// Forget the index and build it from nothing
     #[arg(long)]
     rebuild: bool,
+    /// Also have the embedding model make all vectors now, rather than in the editor's pauses
+    #[arg(long)]
+    vectors: bool,
 }
 
 /// Brings the index up to date and says what it holds.
@@ -22,6 +25,12 @@ pub fn run(args: &IndexArgs, global: &Global) -> Result<ExitCode> {
     let report =
         session.assistant.update_index(args.rebuild, &session.cancel, &mut show_progress())?;
     output::progress_done();
+    if args.vectors {
+        session.assistant.embed_index(&session.cancel, &mut |done, total| {
+            output::progress(&format!("vectors {done}/{total}"));
+        })?;
+        output::progress_done();
+    }
     if global.json {
         output::json(&report)?;
     } else {

@@ -22,6 +22,7 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
             Ok(options) => options,
             Err(message) => bail!("hearth worker: {message}"),
         };
+        base::be_polite();
         serve_stdio(move |progress| {
             Ok(Engine::Embedder(Box::new(FastEmbedder::load(&options, progress)?)))
         });

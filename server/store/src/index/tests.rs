@@ -43,6 +43,7 @@ fn rows(path: &str, symbols: &[&str]) -> FileRows {
                 doc: Some("What it does.".into()),
             })
             .collect(),
+        vectors: Matrix::quantise(symbols.iter().map(|_| &[0.5, -1.0][..]), 2),
     }
 }
 
@@ -119,14 +120,4 @@ fn a_reader_sees_what_the_writer_commits() {
     assert_ne!(reader.data_version().unwrap(), before);
     assert_eq!(reader.load().unwrap().files.len(), 1);
     assert!(reader.clear().is_err(), "a reader cannot write");
-}
-
-#[test]
-fn vectors_are_kept_by_model_and_content() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut store, _) = IndexStore::open(folder.path()).unwrap();
-    store.put_vectors("m", &[([1; 16], vec![-128, 0, 127])]).unwrap();
-    let found = store.vectors("m", &[[1; 16], [2; 16]]).unwrap();
-    assert_eq!(found, HashMap::from([([1; 16], vec![-128, 0, 127])]));
-    assert!(store.vectors("other", &[[1; 16]]).unwrap().is_empty());
 }

@@ -1,0 +1,53 @@
+use std::{fs, path::Path};
+
+/// Whether the machine runs on its battery, as far as the system tells: on Linux when there is a
+/// mains adapter and none is connected. `false` where nothing is known.
+pub fn on_battery() -> bool {
+    is_discharging(Path::new("/sys/class/power_supply"))
+}
+
+/// Lets the person's own programs go before this thread and those that it starts.
+pub fn be_polite() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: takes numbers only. On Linux, process 0 is the calling thread; a refusal does no harm.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 5);
+    }
+}
+
+fn is_discharging(supplies: &Path) -> bool {
+    let entries = fs::read_dir(supplies).into_iter().flatten().flatten();
+    let read =
+        |supply: &Path, name: &str| fs::read_to_string(supply.join(name)).unwrap_or_default();
+    let online: Vec<bool> = entries
+        .map(|entry| entry.path())
+        .filter(|supply| matches!(read(supply, "type").trim(), "Mains" | "USB"))
+        .map(|supply| read(&supply, "online").trim() == "1")
+        .collect();
+    !online.is_empty() && !online.contains(&true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(supplies: &[(&str, &str)], expected: bool) {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (number, (kind, online)) in supplies.iter().enumerate() {
+            let supply = folder.path().join(format!("supply{number}"));
+            fs::create_dir(&supply).expect("made");
+            fs::write(supply.join("type"), format!("{kind}\n")).expect("written");
+            fs::write(supply.join("online"), format!("{online}\n")).expect("written");
+        }
+        assert_eq!(is_discharging(folder.path()), expected, "{supplies:?}");
+    }
+
+    #[test]
+    fn a_battery_counts_when_no_adapter_is_connected() {
+        check(&[("Battery", ""), ("Mains", "0")], true);
+        check(&[("Battery", ""), ("Mains", "0"), ("USB", "1")], false);
+        check(&[("Mains", "1")], false);
+        check(&[("Battery", "")], false);
+        check(&[], false);
+    }
+}
