@@ -1,7 +1,8 @@
 // Speed and memory of Hearth's engine beside a peer: the same model file, prompt and number of
-// threads, taken in turns, so that what else the machine does falls on both. Figures are medians.
+// threads, taken in turns, so that what else the machine does falls on both. Figures are medians,
+// ratios medians of each round's ratio.
 //
-//   node bench.mjs [--model FILE] [--rounds 3] [--threads N] [--tokens 64] [--json]
+//   node bench.mjs [--model FILE] [--rounds 7] [--threads N] [--tokens 64] [--json]
 //
 // HEARTH_SERVER names the program. Without --model the installed chat model is taken.
 import { spawn, spawnSync } from "node:child_process";
@@ -12,7 +13,7 @@ import { parseArgs } from "node:util";
 const { values } = parseArgs({
   options: {
     model: { type: "string" },
-    rounds: { type: "string", default: "3" },
+    rounds: { type: "string", default: "7" },
     threads: { type: "string", default: String(Math.min(availableParallelism(), 4)) },
     tokens: { type: "string", default: "64" },
     json: { type: "boolean", default: false },
@@ -90,8 +91,9 @@ for (let round = 0; round < Number(values.rounds); round += 1) {
 }
 
 const rows = FIGURES.map(([label, field, more]) => {
-  const [ours, theirs] = [runs.hearth, runs.peer].map((all) => median(all.map((run) => run[field])));
-  return { label, field, hearth: ours, peer: theirs, ratio: more ? ours / theirs : theirs / ours };
+  const [ours, theirs] = [runs.hearth, runs.peer].map((all) => all.map((run) => run[field]));
+  const ratios = ours.map((value, round) => (more ? value / theirs[round] : theirs[round] / value));
+  return { label, field, hearth: median(ours), peer: median(theirs), ratio: median(ratios) };
 });
 if (values.json) {
   console.log(JSON.stringify({ model, threads: Number(values.threads), runs, rows }, null, 2));

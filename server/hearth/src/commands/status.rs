@@ -21,6 +21,9 @@ pub fn run(_args: &StatusArgs, global: &Global) -> Result<ExitCode> {
         "index    {:?}: {} files, {} chunks, {} pending",
         status.index.state, status.index.files, status.index.chunks, status.index.pending
     ))?;
+    if let Some(unembedded) = status.index.unembedded.filter(|count| *count > 0) {
+        output::line(&format!("vectors  {unembedded} chunks wait for the embedding model"))?;
+    }
     for model in &status.models {
         output::line(&format!("{:<9}{} ({})", model.role.as_str(), model.id, model.state))?;
     }
