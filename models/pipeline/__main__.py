@@ -1,0 +1,132 @@
+"""`python -m pipeline TASK`: what `cargo xtask models` runs, from the folder `models`."""
+
+from __future__ import annotations
+
+import os
+
+# One thread in the linear algebra: its sums then always run in the same order.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+MODELS = Path(__file__).resolve().parent.parent
+TABLE = MODELS / "static-embedding.bin"
+REFERENCE = MODELS / "static-embedding.reference.json"
+SCORES = MODELS / "static-embedding.scores.json"
+
+
+def _folder(variable: str, fallback: str, *parts: str) -> Path:
+    base = os.environ.get(variable)
+    return Path(base if base else Path.home() / fallback, "hearth", *parts)
+
+
+def _progress(title: str, done: int, total: int) -> None:
+    """One line that is rewritten on a terminal, and a line now and then elsewhere."""
+    share = 100 * done // max(total, 1)
+    key = (title, share if sys.stderr.isatty() else share // 10)
+    if key != _progress.shown:
+        _progress.shown = key
+        end = "" if sys.stderr.isatty() and done < total else "\n"
+        print(f"\r   {title}: {share} %" if sys.stderr.isatty() else f"   {title}: {share} %", end=end,
+              file=sys.stderr, flush=True)  # fmt: skip
+
+
+_progress.shown = ("", -1)
+
+
+def _collect(args: argparse.Namespace) -> dict:
+    from . import collect
+
+    start = time.monotonic()
+    manifest = collect.collect(
+        MODELS.parent, args.data, args.folders, lambda done, all_: _progress("packages", done, all_)
+    )
+    train = manifest["splits"]["train"]
+    print(f"   {train['files']} files to learn from, {args.data}: {time.monotonic() - start:.0f} s",
+          file=sys.stderr)  # fmt: skip
+    return manifest
+
+
+def data(args: argparse.Namespace) -> None:
+    """Collects the texts and prints their manifest without the shards."""
+    manifest = _collect(args)
+    json.dump({key: value for key, value in manifest.items() if key != "shards"}, sys.stdout, indent=2)
+    print()
+
+
+def embedding(args: argparse.Namespace) -> None:
+    """Makes the table and the reference texts for its tests."""
+    from . import collect, embedding, reference
+    from .teacher import Teacher
+
+    start = time.monotonic()
+    manifest = _collect(args)
+    teacher = Teacher(args.teacher)
+    settings = embedding.Settings(seed=args.seed)
+    records = list(collect.records(args.data, "train"))
+    texts, pairs = embedding.texts_of(records), embedding.pairs_of(records)
+    del records
+    taught = embedding.teach(teacher, texts, settings, _progress)
+    table = embedding.build(
+        teacher.vocabulary, taught, pairs, settings, manifest["train_hash"], _progress
+    )
+    partial = args.out.with_suffix(".partial")
+    partial.write_bytes(table.encode())
+    os.replace(partial, args.out)
+    # The reference as a reader of the file sees it.
+    kept = type(table).read(args.out)
+    args.out.with_suffix(".reference.json").write_text(
+        reference.reference(kept, teacher.vocabulary), "utf-8"
+    )
+    print(f"   {table.header['id']}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Scores the table and writes the scores beside it."""
+    from .evaluate import evaluate
+
+    _collect(args)
+    scores = evaluate(args.data, args.out, args.teacher, args.cosqa, args.part, args.seed)
+    text = json.dumps(scores, indent=2) + "\n"
+    print(text, end="")
+    if args.json:
+        args.json.write_text(text, "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline", description=__doc__, fromfile_prefix_chars="@"
+    )
+    tasks = parser.add_subparsers(required=True)
+    for task in (data, embedding, evaluate):
+        sub = tasks.add_parser(task.__name__, help=task.__doc__, fromfile_prefix_chars="@")
+        sub.set_defaults(task=task)
+        sub.add_argument("folders", nargs="*", type=Path, help="more sources; @FILE reads them from it")
+        sub.add_argument(
+            "--data", type=Path, default=_folder("XDG_CACHE_HOME", ".cache", "training"),
+            help="the folder of the collected texts",
+        )  # fmt: skip
+        if task is data:
+            continue
+        sub.add_argument("--out", type=Path, default=TABLE, help="the table")
+        sub.add_argument("--seed", type=int, default=1)
+        sub.add_argument(
+            "--teacher", type=Path,
+            default=_folder("XDG_DATA_HOME", ".local/share", "models", "all-minilm-l6-v2"),
+            help="the folder of model.onnx and tokenizer.json",
+        )  # fmt: skip
+        if task is evaluate:
+            sub.add_argument("--part", choices=("development", "test"), default="development")
+            sub.add_argument("--cosqa", type=Path, help="a folder with CoSQA's retrieval files")
+            sub.add_argument("--json", type=Path, help="where the scores go, besides the terminal")
+    args = parser.parse_args()
+    args.task(args)
+
+
+if __name__ == "__main__":
+    main()
