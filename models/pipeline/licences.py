@@ -30,7 +30,7 @@ _LOOSE = {
     "public domain": "CC0-1.0",
 }
 
-# Phrases of licence texts, the telling ones first.
+# Telling phrases of licence texts.
 _PHRASES = (
     (r"gnu affero general public", "AGPL-3.0-only"),
     (r"gnu (?:lesser|library) general public", "LGPL-2.1-only"),
@@ -107,13 +107,16 @@ def normalise(declared: str) -> str:
     return _LOOSE.get(" ".join(declared.lower().split()), declared.strip())
 
 
-def of_text(text: str) -> str | None:
-    """The licence that a licence file's text is, by its telling phrases; none that is known of."""
+def of_text(text: str) -> list[str]:
+    """The licences that a licence file names by their telling phrases, in the order of the text."""
     folded = " ".join(text.lower().replace("*", " ").replace("//", " ").split())
-    for phrase, name in _PHRASES:
-        if re.search(phrase, folded):
-            return name
-    return None
+    found = {
+        name: match.start() for phrase, name in _PHRASES if (match := re.search(phrase, folded))
+    }
+    # Every BSD text has this sentence.
+    if "BSD-3-Clause" in found:
+        found.pop("BSD-2-Clause", None)
+    return sorted(found, key=found.__getitem__)
 
 
 def judge(declared: str | None, files: list[str]) -> tuple[str | None, str]:
@@ -121,20 +124,21 @@ def judge(declared: str | None, files: list[str]) -> tuple[str | None, str]:
 
     None where they are unknown or not permissive; then the second value is the reason.
     """
-    found = [name for name in map(of_text, files) if name is not None]
-    free = [name for name in found if permissive(name)]
+    found = [names for names in map(of_text, files) if names]
     if declared:
         declared = normalise(declared)
         if not permissive(declared):
             return None, "licence not permissive"
-        if found and not free:
+        # Below a package's own terms may stand those of others that it only comes with.
+        if found and not any(permissive(names[0]) for names in found):
             return None, "licence file disagrees"
-        return declared, "metadata and file" if free else "metadata"
+        return declared, "metadata and file" if found else "metadata"
     if not found:
         return None, "licence unknown"
-    if len(free) < len(found):
+    named = sorted({name for names in found for name in names})
+    if not all(map(permissive, named)):
         return None, "licence not permissive"
-    return " AND ".join(sorted(set(free))), "file"
+    return " AND ".join(named), "file"
 
 
 _SPDX = re.compile(r"SPDX-License-Identifier:\s*([^\n*]+)")

@@ -164,7 +164,7 @@ def interpreter() -> Sources:
     """The standard library of the Python that runs, a package for each module at its top. Its version
     differs between machines, so it only ever serves evaluation."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    apart = {"site-packages", "test", "tests", "idlelib", "lib2to3", "pydoc_data", "lib-dynload"}
+    apart = {"site-packages", "test", "tests", "idlelib", "lib2to3", "pydoc_data", "lib-dynload", "__pycache__"}
     packages = []
     for entry in sorted(root.iterdir()):
         name = entry.name.removesuffix(".py")

@@ -30,7 +30,7 @@ class Teacher:
         self.session = onnxruntime.InferenceSession(
             folder / "model.onnx", options, providers=["CPUExecutionProvider"]
         )
-        self.vocabulary = Vocabulary(folder / "tokenizer.json")
+        self.vocabulary = Vocabulary.read(folder / "tokenizer.json")
         self._inputs = {entry.name for entry in self.session.get_inputs()}
 
     def _run(self, batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

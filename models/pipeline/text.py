@@ -68,12 +68,10 @@ def words(text: str) -> list[str]:
 class Vocabulary:
     """BERT's WordPiece vocabulary."""
 
-    def __init__(self, tokenizer: Path) -> None:
-        vocabulary: dict[str, int] = json.loads(tokenizer.read_text("utf-8"))["model"]["vocab"]
-        self.tokens = sorted(vocabulary, key=vocabulary.__getitem__)
-        if [vocabulary[token] for token in self.tokens] != list(range(len(self.tokens))):
-            raise ValueError(f"{tokenizer}: token ids are not 0, 1, 2, …")
-        self._ids = vocabulary
+    def __init__(self, tokens: list[str]) -> None:
+        """From the tokens in the order of their ids."""
+        self.tokens = tokens
+        self._ids = vocabulary = {token: index for index, token in enumerate(tokens)}
         self.unknown = vocabulary["[UNK]"]
         self.start = vocabulary["[CLS]"]
         self.end = vocabulary["[SEP]"]
@@ -81,6 +79,15 @@ class Vocabulary:
             index for index, token in enumerate(self.tokens) if re.fullmatch(r"\[\w+\]", token)
         ]
         self._cache: dict[str, tuple[int, ...]] = {}
+
+    @classmethod
+    def read(cls, tokenizer: Path) -> Vocabulary:
+        """From a `tokenizer.json`."""
+        vocabulary: dict[str, int] = json.loads(tokenizer.read_text("utf-8"))["model"]["vocab"]
+        tokens = sorted(vocabulary, key=vocabulary.__getitem__)
+        if [vocabulary[token] for token in tokens] != list(range(len(tokens))):
+            raise ValueError(f"{tokenizer}: token ids are not 0, 1, 2, …")
+        return cls(tokens)
 
     def word_ids(self, word: str) -> tuple[int, ...]:
         """The longest pieces from left to right, or [UNK] where one is missing."""

@@ -77,6 +77,8 @@ class Licences(Fixture):
         check(None, [MIT], ("MIT", "file"))
         check("MIT", [GPL], (None, "licence file disagrees"))
         check("GPL-3.0-only", [MIT], (None, "licence not permissive"))
+        check("MIT", [f"{MIT}. Comes with a library under the {GPL}"], ("MIT", "metadata and file"))
+        check(None, [f"{MIT}. Comes with {GPL}"], (None, "licence not permissive"))
         check(None, [MIT, GPL], (None, "licence not permissive"))
         check(None, ["All rights reserved."], (None, "licence unknown"))
         check(None, [], (None, "licence unknown"))
