@@ -66,7 +66,7 @@ def embedding(args: argparse.Namespace) -> None:
 
     start = time.monotonic()
     manifest = _collect(args)
-    teacher = Teacher(args.teacher)
+    teacher = Teacher(args.teacher, args.data / "teacher")
     settings = embedding.Settings(seed=args.seed)
     records = list(collect.records(args.data, "train"))
     texts, pairs = embedding.texts_of(records), embedding.pairs_of(records)

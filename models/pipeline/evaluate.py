@@ -27,7 +27,7 @@ def evaluate(
 
     `cosqa` is a folder with CoSQA's retrieval files; without it that task is not run.
     """
-    table, teacher = Table.read(table_file), Teacher(teacher_folder)
+    table, teacher = Table.read(table_file), Teacher(teacher_folder, data / "teacher")
     held_out = list(collect.records(data, part))
     tasks = [retrieval.described_functions("functions", held_out, seed, _QUESTIONS)]
     if cosqa:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,9 +17,12 @@ _BATCH_TOKENS = 4096
 
 
 class Teacher:
-    """Runs the model. Batches depend on the texts alone, so the results repeat to the bit."""
+    """Runs the model. Batches depend on the texts alone, so the results repeat to the bit.
 
-    def __init__(self, folder: Path, threads: int = 2) -> None:
+    With `cache` a batch's vectors are kept there, so that interrupted work goes on where it was.
+    """
+
+    def __init__(self, folder: Path, cache: Path | None = None, threads: int = 2) -> None:
         for name in ("model.onnx", "tokenizer.json"):
             if not (folder / name).is_file():
                 raise FileNotFoundError(
@@ -31,19 +36,41 @@ class Teacher:
             folder / "model.onnx", options, providers=["CPUExecutionProvider"]
         )
         self.vocabulary = Vocabulary.read(folder / "tokenizer.json")
+        self._cache = cache
+        self._model = hashlib.sha256((folder / "model.onnx").read_bytes()).digest()
         self._inputs = {entry.name for entry in self.session.get_inputs()}
 
-    def _run(self, batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-        """The hidden states of a batch and its mask."""
+    def _run(self, batch: Sequence[Sequence[int]], pool: str) -> np.ndarray:
+        """A vector for each sequence: the mean over its tokens, or its second token's own."""
         longest = max(map(len, batch))
         ids = np.zeros((len(batch), longest), np.int64)
         mask = np.zeros_like(ids)
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
+        name = hashlib.sha256(
+            self._model + f"{pool} {ids.shape}".encode() + ids.tobytes() + mask.tobytes()
+        )
+        kept = self._cache and self._cache / f"{name.hexdigest()[:32]}.npy"
+        if kept and kept.is_file():
+            try:
+                return np.load(kept)
+            except (ValueError, EOFError):
+                kept.unlink()
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         feed = {name: value for name, value in feed.items() if name in self._inputs}
-        return self.session.run(None, feed)[0], mask
+        hidden = self.session.run(None, feed)[0]
+        if pool == "second":
+            vectors = np.ascontiguousarray(hidden[:, 1, :])
+        else:
+            weight = mask[:, :, None].astype(np.float32)
+            vectors = (hidden * weight).sum(1) / weight.sum(1)
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            partial = kept.with_suffix(".partial.npy")
+            np.save(partial, vectors)
+            os.replace(partial, kept)
+        return vectors
 
     def token_vectors(self, progress: Callable[[int, int], None] = lambda *_: None) -> np.ndarray:
         """One vector for each token of the vocabulary: its own position of `[CLS] token [SEP]`."""
@@ -54,7 +81,7 @@ class Teacher:
                 [self.vocabulary.start, index, self.vocabulary.end]
                 for index in range(start, min(start + size, count))
             ]
-            found.append(self._run(batch)[0][:, 1, :])
+            found.append(self._run(batch, "second"))
             progress(min(start + size, count), count)
         return np.concatenate(found)
 
@@ -73,9 +100,7 @@ class Teacher:
             while end < len(order) and (end + 1 - start) * len(tokens[order[end]]) <= _BATCH_TOKENS:
                 end += 1
             members = order[start:end]
-            hidden, mask = self._run([tokens[index] for index in members])
-            weight = mask[:, :, None].astype(np.float32)
-            mean = (hidden * weight).sum(1) / weight.sum(1)
+            mean = self._run([tokens[index] for index in members], "mean")
             mean /= np.linalg.norm(mean, axis=1, keepdims=True)
             if vectors is None:
                 vectors = np.empty((len(texts), mean.shape[1]), np.float32)

@@ -51,7 +51,14 @@ _FUNCTION = {
     "ruby": re.compile(r"^\s*def\s+\w+"),
     "bash": re.compile(r"^\s*(?:function\s+[\w:-]+|[\w:-]+\s*\(\))\s*(?:\(\))?\s*\{"),
 }
-_LINE_COMMENT = {"rust": "///", "go": "//", "ruby": "#", "bash": "#", "csharp": "///"}
+_LINE_COMMENT = {
+    "rust": "///", "go": "//", "ruby": "#", "bash": "#", "csharp": "///", "c": "//", "cpp": "//",
+}  # fmt: skip
+# What a block comment above a function starts with, where there are such.
+_BLOCK_COMMENT = {
+    **dict.fromkeys(("javascript", "typescript", "java", "php", "csharp"), "/**"),
+    **dict.fromkeys(("c", "cpp"), "/*"),
+}
 # What may stand between a description and its function.
 _BETWEEN = re.compile(r"^\s*(?:#\[.*|@[\w.]+.*|\[\w+.*\]|template\s*<.*>)\s*$")
 _TAGS = re.compile(r"^\s*(?:@\w|\\(?:param|return|brief\b)|:param|:return|Args:|Parameters\b|#\s+\w|```|---)")
@@ -114,19 +121,20 @@ def _commented(language: str, text: str) -> Iterator[tuple[str, str]]:
     """Functions with a block comment, or with line comments of the language's kind, right above."""
     lines = text.splitlines()
     marker = _LINE_COMMENT.get(language)
+    block = _BLOCK_COMMENT.get(language)
     pattern = _FUNCTION[language]
     at = 0
     while at < len(lines):
         stripped = lines[at].strip()
         doc: list[str] = []
-        if stripped.startswith("/**") and language != "rust":
+        if block and stripped.startswith(block):
             while at < len(lines):
                 line = lines[at].strip()
                 at += 1
-                doc.append(re.sub(r"^/\*\*+|^\*(?!/)|\*+/.*$", "", line).strip())
+                doc.append(re.sub(r"^/\*+!?|^\*+(?!/)|\*+/.*$", "", line).strip())
                 if "*/" in line:
                     break
-        elif marker and stripped.startswith(marker) and not stripped.startswith(marker + marker[-1]):
+        elif marker and re.match(re.escape(marker) + r"(?![/!])", stripped):
             while at < len(lines) and lines[at].strip().startswith(marker):
                 doc.append(lines[at].strip()[len(marker) :].strip())
                 at += 1
