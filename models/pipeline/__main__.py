@@ -20,20 +20,32 @@ REFERENCE = MODELS / "static-embedding.reference.json"
 SCORES = MODELS / "static-embedding.scores.json"
 
 
-def _folder(variable: str, fallback: str, *parts: str) -> Path:
-    base = os.environ.get(variable)
-    return Path(base if base else Path.home() / fallback, "hearth", *parts)
+def _folder(kind: str) -> Path:
+    """The program's own folder for `data` or for a `cache`."""
+    if home := os.environ.get("HEARTH_HOME"):
+        return Path(home, kind)
+    user = Path.home()
+    if sys.platform == "darwin":
+        return user / "Library" / {"data": "Application Support", "cache": "Caches"}[kind] / "hearth"
+    if sys.platform == "win32":
+        base = os.environ[{"data": "APPDATA", "cache": "LOCALAPPDATA"}[kind]]
+        return Path(base, "hearth", kind)
+    variable, usual = {
+        "data": ("XDG_DATA_HOME", ".local/share"),
+        "cache": ("XDG_CACHE_HOME", ".cache"),
+    }[kind]
+    return Path(os.environ.get(variable) or user / usual, "hearth")
 
 
 def _progress(title: str, done: int, total: int) -> None:
-    """One line that is rewritten on a terminal, and a line now and then elsewhere."""
-    share = 100 * done // max(total, 1)
-    key = (title, share if sys.stderr.isatty() else share // 10)
-    if key != _progress.shown:
-        _progress.shown = key
-        end = "" if sys.stderr.isatty() and done < total else "\n"
-        print(f"\r   {title}: {share} %" if sys.stderr.isatty() else f"   {title}: {share} %", end=end,
-              file=sys.stderr, flush=True)  # fmt: skip
+    """A line that is rewritten on a terminal, and one for every tenth elsewhere."""
+    share, live = 100 * done // max(total, 1), sys.stderr.isatty()
+    state = (title, share if live else share // 10)
+    if state == _progress.shown:
+        return
+    _progress.shown = state
+    start, end = ("\r", "" if done < total else "\n") if live else ("", "\n")
+    print(f"{start}   {title}: {share} %", end=end, file=sys.stderr, flush=True)
 
 
 _progress.shown = ("", -1)
@@ -108,7 +120,7 @@ def main() -> None:
         sub.set_defaults(task=task)
         sub.add_argument("folders", nargs="*", type=Path, help="more sources; @FILE reads them from it")
         sub.add_argument(
-            "--data", type=Path, default=_folder("XDG_CACHE_HOME", ".cache", "training"),
+            "--data", type=Path, default=_folder("cache") / "training",
             help="the folder of the collected texts",
         )  # fmt: skip
         if task is data:
@@ -117,7 +129,7 @@ def main() -> None:
         sub.add_argument("--seed", type=int, default=1)
         sub.add_argument(
             "--teacher", type=Path,
-            default=_folder("XDG_DATA_HOME", ".local/share", "models", "all-minilm-l6-v2"),
+            default=_folder("data") / "models" / "all-minilm-l6-v2",
             help="the folder of model.onnx and tokenizer.json",
         )  # fmt: skip
         if task is evaluate:

@@ -13,13 +13,11 @@ import scipy.sparse
 class Contrast:
     """Settings of the refinement."""
 
-    epochs: int = 4
+    epochs: int = 3
     # Pairs that are told apart at a time.
     batch: int = 512
     temperature: float = 0.07
     rate: float = 5e-4
-    # How hard each token is held where it was.
-    hold: float = 0.0
 
 
 def refine(
@@ -36,7 +34,6 @@ def refine(
     """
     scale = np.linalg.norm(questions @ table, axis=1).mean()
     table = (table / scale).astype(np.float32)
-    start = table.copy()
     mean, square = np.zeros_like(table), np.zeros_like(table)
     random = np.random.default_rng(seed)
     count = questions.shape[0]
@@ -59,7 +56,6 @@ def refine(
             )
             part = table[touched]
             gradient = _gradient(part, question, answer, settings.temperature)
-            gradient += settings.hold * (part - start[touched])
             step += 1
             rate = settings.rate * (1 - step / (total + 1))
             mean[touched] += 0.1 * (gradient - mean[touched])
