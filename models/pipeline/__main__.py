@@ -104,10 +104,17 @@ def evaluate(args: argparse.Namespace) -> None:
 
     _collect(args)
     scores = evaluate(args.data, args.out, args.teacher, args.cosqa, args.part, args.seed)
-    text = json.dumps(scores, indent=2) + "\n"
-    print(text, end="")
-    if args.json:
-        args.json.write_text(text, "utf-8")
+    stored = json.loads(args.scores.read_text("utf-8")) if args.scores.is_file() else {}
+    stored[args.part] = scores
+    args.scores.write_text(json.dumps(dict(sorted(stored.items())), indent=1) + "\n", "utf-8")
+    for task in scores["tasks"]:
+        print(f"{task['task']}: {task['questions']} questions, {task['texts']} texts")
+        for name, method in task["methods"].items():
+            gain = method["over_bm25"]
+            print(
+                f"  {name:11} MRR {method['mrr']:.3f}  R@10 {method['recall10']:.3f}  over BM25 "
+                f"{gain['mrr']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+            )
 
 
 def main() -> None:
@@ -135,7 +142,7 @@ def main() -> None:
         if task is evaluate:
             sub.add_argument("--part", choices=("development", "test"), default="development")
             sub.add_argument("--cosqa", type=Path, help="a folder with CoSQA's retrieval files")
-            sub.add_argument("--json", type=Path, help="where the scores go, besides the terminal")
+            sub.add_argument("--scores", type=Path, default=SCORES, help="where the scores are kept")
     args = parser.parse_args()
     args.task(args)
 
