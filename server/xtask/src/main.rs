@@ -9,6 +9,7 @@ mod build;
 mod eval;
 mod extension;
 mod lint;
+mod models;
 mod package;
 mod process;
 mod run;
@@ -27,6 +28,7 @@ cargo xtask TASK
   tidy               layers, owners and generated files
   generate           rewrite the generated files that tidy checks
   eval [NAME]        quality: completion, retrieval
+  models TASK        makes what the daemon carries: data, embedding, evaluate, test
   bench              speed, beside a peer, as ratios from one run
   package [--here]   a VSIX with the daemon inside; --here builds for this machine's CPU only
 ";
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::tidy(),
         "generate" => tidy::generate(),
         "eval" => eval::eval(&args),
+        "models" => models::models(&args),
         "bench" => bench::bench(&args),
         "package" => package::package(&args),
         _ => {

@@ -7,7 +7,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    build, extension,
+    build, extension, models,
     process::{cargo, daemon, root, run, say, step, target, tee},
     run::workbench_folder,
     setup,
@@ -92,6 +92,7 @@ pub fn test(args: &[String]) -> Result<()> {
             .env("NO_COLOR", "1"),
         count_vitest,
     )?;
+    suite("model pipeline tests", 1, &mut models::tests()?, count_unittest)?;
     for file in test_files(&workbench)? {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // A browser on a busy machine now and then misses a key that was pressed for it: what
@@ -148,6 +149,23 @@ fn count_vitest(output: &str) -> Count {
     })
 }
 
+/// Reads the two closing lines of Python's test runner: `Ran 12 tests in 0.4s`, and
+/// `FAILED (failures=1, errors=2, skipped=3)` or `OK`.
+fn count_unittest(output: &str) -> Count {
+    let mut last = output.lines().rev().filter(|line| !line.trim().is_empty());
+    let outcome = last.next().unwrap_or_default();
+    let ran =
+        last.next().map_or(0, |line| number_before(line, "tests") + number_before(line, "test"));
+    let value = |name: &str| {
+        outcome
+            .split(['(', ')', ',', ' '])
+            .find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse::<u32>().ok())
+            .unwrap_or(0)
+    };
+    let (failed, skipped) = (value("failures") + value("errors"), value("skipped"));
+    Count { passed: ran.saturating_sub(failed + skipped), failed, skipped }
+}
+
 /// Reads the summary of Node's test runner: `ℹ pass 12`, or `# pass 12` in TAP.
 fn count_node(output: &str) -> Count {
     let value = |name: &str| {
@@ -193,5 +211,11 @@ mod tests {
         assert_eq!((count.passed, count.failed, count.skipped), (12, 1, 0));
         let count = count_node("ℹ tests 9\nℹ pass 8\nℹ fail 1\nℹ skipped 0\n");
         assert_eq!((count.passed, count.failed, count.skipped), (8, 1, 0));
+        let count = count_unittest(
+            "..F\nRan 12 tests in 0.4s\n\nFAILED (failures=1, errors=2, skipped=3)\n",
+        );
+        assert_eq!((count.passed, count.failed, count.skipped), (6, 3, 3));
+        let count = count_unittest("...\nRan 3 tests in 0.4s\n\nOK\n");
+        assert_eq!((count.passed, count.failed, count.skipped), (3, 0, 0));
     }
 }

@@ -1,0 +1,151 @@
+"""`python -m pipeline TASK`: what `cargo xtask models` runs, from the folder `models`."""
+
+from __future__ import annotations
+
+import os
+
+# One thread in the linear algebra: its sums then always run in the same order.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+MODELS = Path(__file__).resolve().parent.parent
+TABLE = MODELS / "static-embedding.bin"
+REFERENCE = MODELS / "static-embedding.reference.json"
+SCORES = MODELS / "static-embedding.scores.json"
+
+
+def _folder(kind: str) -> Path:
+    """The program's own folder for `data` or for a `cache`."""
+    if home := os.environ.get("HEARTH_HOME"):
+        return Path(home, kind)
+    user = Path.home()
+    if sys.platform == "darwin":
+        return user / "Library" / {"data": "Application Support", "cache": "Caches"}[kind] / "hearth"
+    if sys.platform == "win32":
+        base = os.environ[{"data": "APPDATA", "cache": "LOCALAPPDATA"}[kind]]
+        return Path(base, "hearth", kind)
+    variable, usual = {
+        "data": ("XDG_DATA_HOME", ".local/share"),
+        "cache": ("XDG_CACHE_HOME", ".cache"),
+    }[kind]
+    return Path(os.environ.get(variable) or user / usual, "hearth")
+
+
+def _progress(title: str, done: int, total: int) -> None:
+    """A line that is rewritten on a terminal, and one for every tenth elsewhere."""
+    share, live = 100 * done // max(total, 1), sys.stderr.isatty()
+    state = (title, share if live else share // 10)
+    if state == _progress.shown:
+        return
+    _progress.shown = state
+    start, end = ("\r", "" if done < total else "\n") if live else ("", "\n")
+    print(f"{start}   {title}: {share} %", end=end, file=sys.stderr, flush=True)
+
+
+_progress.shown = ("", -1)
+
+
+def _collect(args: argparse.Namespace) -> dict:
+    from . import collect
+
+    start = time.monotonic()
+    manifest = collect.collect(
+        MODELS.parent, args.data, args.folders, lambda done, all_: _progress("packages", done, all_)
+    )
+    train = manifest["splits"]["train"]
+    print(f"   {train['files']} files to learn from, {args.data}: {time.monotonic() - start:.0f} s",
+          file=sys.stderr)  # fmt: skip
+    return manifest
+
+
+def data(args: argparse.Namespace) -> None:
+    """Collects the texts and prints their manifest without the shards."""
+    manifest = _collect(args)
+    json.dump({key: value for key, value in manifest.items() if key != "shards"}, sys.stdout, indent=2)
+    print()
+
+
+def embedding(args: argparse.Namespace) -> None:
+    """Makes the table and the reference texts for its tests."""
+    from . import collect, embedding, reference
+    from .teacher import Teacher
+
+    start = time.monotonic()
+    manifest = _collect(args)
+    teacher = Teacher(args.teacher, args.data / "teacher")
+    settings = embedding.Settings(seed=args.seed)
+    records = list(collect.records(args.data, "train"))
+    texts, pairs = embedding.texts_of(records), embedding.pairs_of(records)
+    del records
+    taught = embedding.teach(teacher, texts, settings, _progress)
+    table = embedding.build(
+        teacher.vocabulary, taught, pairs, settings, manifest["train_hash"], _progress
+    )
+    partial = args.out.with_suffix(".partial")
+    partial.write_bytes(table.encode())
+    os.replace(partial, args.out)
+    # The reference as a reader of the file sees it.
+    kept = type(table).read(args.out)
+    args.out.with_suffix(".reference.json").write_text(
+        reference.reference(kept, teacher.vocabulary), "utf-8"
+    )
+    print(f"   {table.header['id']}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Scores the table and writes the scores beside it."""
+    from .evaluate import evaluate
+
+    _collect(args)
+    scores = evaluate(args.data, args.out, args.teacher, args.cosqa, args.part, args.seed)
+    stored = json.loads(args.scores.read_text("utf-8")) if args.scores.is_file() else {}
+    stored[args.part] = scores
+    args.scores.write_text(json.dumps(dict(sorted(stored.items())), indent=1) + "\n", "utf-8")
+    for task in scores["tasks"]:
+        print(f"{task['task']}: {task['questions']} questions, {task['texts']} texts")
+        for name, method in task["methods"].items():
+            gain = method["over_bm25"]
+            print(
+                f"  {name:11} MRR {method['mrr']:.3f}  R@10 {method['recall10']:.3f}  over BM25 "
+                f"{gain['mrr']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline", description=__doc__, fromfile_prefix_chars="@"
+    )
+    tasks = parser.add_subparsers(required=True)
+    for task in (data, embedding, evaluate):
+        sub = tasks.add_parser(task.__name__, help=task.__doc__, fromfile_prefix_chars="@")
+        sub.set_defaults(task=task)
+        sub.add_argument("folders", nargs="*", type=Path, help="more sources; @FILE reads them from it")
+        sub.add_argument(
+            "--data", type=Path, default=_folder("cache") / "training",
+            help="the folder of the collected texts",
+        )  # fmt: skip
+        if task is data:
+            continue
+        sub.add_argument("--out", type=Path, default=TABLE, help="the table")
+        sub.add_argument("--seed", type=int, default=1)
+        sub.add_argument(
+            "--teacher", type=Path,
+            default=_folder("data") / "models" / "all-minilm-l6-v2",
+            help="the folder of model.onnx and tokenizer.json",
+        )  # fmt: skip
+        if task is evaluate:
+            sub.add_argument("--part", choices=("development", "test"), default="development")
+            sub.add_argument("--cosqa", type=Path, help="a folder with CoSQA's retrieval files")
+            sub.add_argument("--scores", type=Path, default=SCORES, help="where the scores are kept")
+    args = parser.parse_args()
+    args.task(args)
+
+
+if __name__ == "__main__":
+    main()
