@@ -29,25 +29,6 @@ fn assert_alive(client: &mut Client) {
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
 }
 
-/// Whether a process of this number exists and is not a zombie.
-#[cfg(target_os = "linux")]
-fn is_running(process: u32) -> bool {
-    fs::read_to_string(format!("/proc/{process}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')))
-}
-
-/// The processes that `parent` started.
-#[cfg(target_os = "linux")]
-fn children(parent: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-    tasks
-        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|list| {
-            list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()
-        })
-        .collect()
-}
-
 #[test]
 fn shutdown_and_exit_end_the_process_with_success() {
     let (home, folder) = (Home::without_models(), workspace(GREETING));
@@ -113,6 +94,21 @@ fn wrong_headers_are_skipped() {
 }
 
 #[test]
+fn wrong_lengths_cost_one_message() {
+    let (home, folder) = (Home::without_models(), workspace(GREETING));
+    let mut client = Client::start(&home, folder.path(), false);
+    let body = r#"{"jsonrpc":"2.0","method":"$/noSuchThing","params":{}}"#;
+    for declared in [0, 1, body.len() - 1, body.len() + 1, body.len() + 50, 40_000_000] {
+        client.send_raw(format!("Content-Length: {declared}\r\n\r\n{body}").as_bytes());
+        assert_alive(&mut client);
+    }
+    // One that never comes whole, and then nobody is there any more.
+    client.send_raw(format!("Content-Length: 1000\r\n\r\n{body}").as_bytes());
+    client.hang_up();
+    client.wait_for_exit();
+}
+
+#[test]
 fn a_message_that_is_too_large_is_refused_and_the_next_one_served() {
     let (home, folder) = (Home::without_models(), workspace(GREETING));
     let mut client = Client::start(&home, folder.path(), false);
@@ -158,30 +154,86 @@ fn half_a_surrogate_pair_keeps_the_columns_after_it() {
 }
 
 #[test]
-fn stale_versions_and_positions_past_the_end_do_no_harm() {
+fn a_change_with_a_stale_version_changes_nothing() {
+    let (home, folder) = (Home::without_models(), workspace(GREETING));
+    let mut client = Client::start(&home, folder.path(), false);
+    let path = folder.path().join("src/new.py");
+    let change = |client: &mut Client, version: i32, name: &str| {
+        client.notify(
+            "textDocument/didChange",
+            &json!({
+                "textDocument": {"uri": uri(&path), "version": version},
+                "contentChanges": [{"text": format!("def {name}():\n    pass\n")}],
+            }),
+        );
+        let found = client.request("hearth/search", &json!({"query": name, "mode": "symbol"}));
+        found["results"][0]["symbol"] == *name
+    };
+    client.open(&path, "python", "");
+    assert!(change(&mut client, 7, "current_function"));
+    assert!(!change(&mut client, 7, "repeated_function"));
+    assert!(!change(&mut client, 3, "outdated_function"));
+    assert!(!change(&mut client, i32::MIN, "ancient_function"));
+    assert!(change(&mut client, 8, "newest_function"));
+    let unopened = json!({
+        "textDocument": {"uri": uri(&folder.path().join("src/main.py")), "version": 2},
+        "contentChanges": [{"text": ""}],
+    });
+    client.notify("textDocument/didChange", &unopened);
+    let found = client.request("hearth/search", &json!({"query": "greet_customer"}));
+    assert!(found.to_string().contains("src/main.py"), "{found}");
+}
+
+#[test]
+fn positions_past_the_end_mean_the_end_and_an_edit_of_a_stale_version_is_refused() {
     let (home, folder) = (Home::without_models(), workspace(GREETING));
     let mut client = Client::start(&home, folder.path(), true);
     let path = folder.path().join("src/greeting.py");
     let text = fs::read_to_string(&path).unwrap();
     client.open(&path, "python", &text);
-    let far = json!({"line": 100_000, "character": 100_000});
+    let far = json!({"line": 4_294_967_295_u32, "character": 4_294_967_295_u32});
+    let beyond = json!({"start": {"line": 100_000, "character": 0}, "end": far});
+    let reversed = json!({"start": far, "end": {"line": 0, "character": 0}});
     let reply = client.request(
         "textDocument/inlineCompletion",
         &json!({"textDocument": document(&path), "position": far, "context": {"triggerKind": 2}}),
     );
-    assert!(reply["items"].is_array() || reply.is_array() || reply.is_null(), "{reply}");
-    let id = client.begin(
-        "hearth/edit",
+    assert!(reply["items"].is_array(), "{reply}");
+    let place = json!({"textDocument": document(&path), "position": far});
+    let reply = client.request("hearth/explainCompletion", &place);
+    assert!(reply["stages"].is_array(), "{reply}");
+    for range in [&beyond, &reversed] {
+        let asked = json!({
+            "textDocument": document(&path), "range": range, "context": {"diagnostics": []},
+        });
+        let reply = client.request("textDocument/codeAction", &asked);
+        assert!(reply.is_array() || reply.is_null(), "{reply}");
+        let question = json!({
+            "message": "what is this?", "mentions": [], "partialResultToken": "chat",
+            "textDocument": document(&path), "selection": range,
+        });
+        client.request("hearth/chat", &question);
+    }
+    let edit = |version: i32, range: &Value| {
+        json!({
+            "textDocument": {"uri": uri(&path), "version": version}, "range": range,
+            "instruction": "rename it", "partialResultToken": "stale",
+        })
+    };
+    let error = client.refusal("hearth/edit", &edit(0, &beyond));
+    assert_eq!(error["data"]["kind"], "stale", "{error}");
+    client.refusal("hearth/edit", &edit(1, &beyond));
+    client.notify(
+        "textDocument/didChange",
         &json!({
-            "textDocument": {"uri": uri(&path), "version": 0},
-            "range": {"start": {"line": 0, "character": 0}, "end": {"line": 1, "character": 0}},
-            "instruction": "rename it",
-            "partialResultToken": "stale",
+            "textDocument": {"uri": uri(&path), "version": 2},
+            "contentChanges": [{"range": beyond, "text": "def appended_function():\n    pass\n"}],
         }),
     );
-    let reply = client.reply(id);
-    assert!(reply["error"]["message"].is_string(), "{reply}");
-    assert_alive(&mut client);
+    let found =
+        client.request("hearth/search", &json!({"query": "appended_function", "mode": "symbol"}));
+    assert_eq!(found["results"][0]["path"], "src/greeting.py", "{found}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 
 #[test]
@@ -327,33 +379,9 @@ fn a_workspace_names_no_binary_no_server_and_no_model() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_killed_worker_costs_one_request() {
-    let (home, folder) = (Home::with_models(), workspace(GREETING));
-    let mut client = Client::start(&home, folder.path(), true);
-    let question = json!({
-        "message": "how is a customer greeted?", "mentions": [], "partialResultToken": "first",
-    });
-    let id = client.begin("hearth/chat", &question);
-    client.wait_for("the first text", |message| {
-        message["params"]["token"] == "first" && message["params"]["value"]["kind"] == "text"
-    });
-    let workers = children(client.process_id());
-    assert!(!workers.is_empty(), "the model runs in a process of its own");
-    for worker in workers {
-        let killed = std::process::Command::new("kill").arg("-9").arg(worker.to_string()).status();
-        assert!(killed.unwrap().success());
-    }
-    client.reply(id);
-    let mut again = question;
-    again["partialResultToken"] = json!("second");
-    let answer = client.request("hearth/chat", &again);
-    assert!(answer["answer"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
-    assert_ne!(answer["model"], Value::Null, "{answer}");
-}
+fn an_editor_that_hangs_up_leaves_no_process_behind() {
+    use end_to_end::process::{children, is_running, wait_until};
 
-#[cfg(target_os = "linux")]
-#[test]
-fn an_editor_killed_outright_leaves_no_process_behind() {
     let (home, folder) = (Home::with_models(), workspace(GREETING));
     let mut client = Client::start(&home, folder.path(), true);
     client.request(
@@ -366,11 +394,7 @@ fn an_editor_killed_outright_leaves_no_process_behind() {
     assert!(!workers.is_empty());
     client.hang_up();
     client.wait_for_exit();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while workers.iter().any(|worker| is_running(*worker)) {
-        assert!(std::time::Instant::now() < deadline, "workers outlived the daemon");
-        std::thread::yield_now();
-    }
+    wait_until("the workers to end", || !workers.iter().any(|worker| is_running(*worker)));
 }
 
 #[test]

@@ -30,7 +30,13 @@ impl Client {
     /// Starts `hearth lsp` and does nothing else.
     pub fn spawn(home: &Home, workspace: &Path) -> Self {
         let mut command: Command = home.command(workspace);
-        command.arg("lsp").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.arg("lsp");
+        Self::spawn_command(command)
+    }
+
+    /// Starts a command that runs `hearth lsp` in its own way.
+    pub fn spawn_command(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().expect("the program starts");
         let stdin = child.stdin.take();
         let mut stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
@@ -48,19 +54,24 @@ impl Client {
     /// Starts it and shakes hands, with the workspace trusted or not.
     pub fn start(home: &Home, workspace: &Path, trusted: bool) -> Self {
         let mut client = Self::spawn(home, workspace);
+        client.initialize(workspace, trusted, std::process::id());
+        client
+    }
+
+    /// Shakes hands for an editor that is this process.
+    pub fn initialize(&mut self, workspace: &Path, trusted: bool, editor: u32) {
         let folder = json!({"uri": uri(workspace), "name": "workspace"});
-        client.request(
+        self.request(
             "initialize",
             &json!({
-                "processId": std::process::id(),
+                "processId": editor,
                 "rootUri": uri(workspace),
                 "workspaceFolders": [folder],
                 "capabilities": {"window": {"workDoneProgress": true}},
                 "initializationOptions": {"trusted": trusted},
             }),
         );
-        client.notify("initialized", &json!({}));
-        client
+        self.notify("initialized", &json!({}));
     }
 
     /// The operating system's number of the server's process.
@@ -106,6 +117,14 @@ impl Client {
         let mut reply = self.reply(id);
         assert!(reply.get("error").is_none(), "{method}: {reply}");
         reply["result"].take()
+    }
+
+    /// Sends a request and waits for the error that it must end with.
+    pub fn refusal(&mut self, method: &str, params: &Value) -> Value {
+        let id = self.begin(method, params);
+        let mut reply = self.reply(id);
+        assert!(reply["error"]["message"].is_string(), "{method}: {reply}");
+        reply["error"].take()
     }
 
     /// Opens a document.
@@ -155,6 +174,19 @@ impl Client {
     /// Closes the pipe to the server, as an editor that goes away.
     pub fn hang_up(&mut self) {
         self.stdin = None;
+    }
+
+    /// Asks for the status until `wanted` accepts it.
+    pub fn wait_for_status(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = self.request("hearth/status", &json!({}));
+            if wanted(&status) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{what} did not come: {status}");
+            thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     /// Waits until the process has ended.

@@ -156,9 +156,9 @@ impl AssistantSnapshot {
     ) -> Result<ChatReply, AssistantError> {
         let request = self.chat_request(params)?;
         let conversations = self.shared.conversations()?;
-        let conversation = self.conversation(conversations, params)?;
+        let conversation = self.conversation(&conversations, params)?;
         let history = match &params.parent_message_id {
-            Some(parent) => turns(conversations, &conversation, parent)?,
+            Some(parent) => turns(&conversations, &conversation, parent)?,
             None => Vec::new(),
         };
         let question = conversations.append(&NewMessage {
@@ -242,21 +242,22 @@ impl AssistantSnapshot {
         let _busy = self.shared.busy(Activity::Thinking);
         let start = Instant::now();
         let index = self.current_index(cancel)?;
-        let model = match self.shared.models.model(Role::Chat) {
-            Ok(model) => Some(model),
+        let (model, failure) = match self.shared.models.model(Role::Chat) {
+            Ok(model) => (Some(model), None),
             // Nothing is installed: the index answers alone.
-            Err(InferenceError::NoModel { .. }) => None,
+            Err(InferenceError::NoModel { .. }) => (None, None),
             Err(error) => {
                 tracing::warn!(%error, "the chat model cannot be used");
-                sink(ChatPartial::Step { title: error.to_string(), state: "done" });
-                None
+                (None, Some(error))
             }
         };
+        let known = model.as_ref().and_then(|model| model.loaded());
         let context = ChatContext {
             snapshot: &self.files,
             index: Some(&index),
             model: model.as_deref().map(|model| model as &dyn LanguageModel),
-            prompt_speed: None,
+            failure: failure.as_ref(),
+            prompt_speed: known.and_then(|info| self.shared.prompt_speeds.of(&info.id)),
         };
         let answer = ::chat::answer(&context, request, cancel, &mut |event| {
             sink(match event {
@@ -271,6 +272,11 @@ impl AssistantSnapshot {
         })
         .map_err(AssistantError::Chat)?;
         self.shared.timings.record("chat", start.elapsed());
+        if let Some(model) = &answer.model {
+            let ChatTimings { prompt_tokens, cached_tokens, first_token_ms, .. } = answer.timings;
+            let evaluated = prompt_tokens.saturating_sub(cached_tokens);
+            self.shared.prompt_speeds.record(model, evaluated, first_token_ms);
+        }
         Ok(answer)
     }
 
@@ -293,7 +299,7 @@ impl AssistantSnapshot {
         let document = params.path.as_deref().map(|path| self.relative(path)).transpose()?;
         let selection = match (&params.path, &document, params.selection) {
             (Some(path), Some(relative), Some((start, end))) if start != end => {
-                let text = self.files.text(path)?;
+                let text = self.text(path)?;
                 let index = LineIndex::new(&text);
                 let offset = |position| index.offset(&text, position, self.encoding);
                 let range = TextRange::new(offset(start), offset(end));

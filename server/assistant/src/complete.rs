@@ -111,7 +111,7 @@ impl AssistantSnapshot {
         let path = self.relative(&request.path)?;
         let text: Arc<str> = match &request.text {
             Some(text) => text.as_str().into(),
-            None => self.files.text(&request.path)?,
+            None => self.text(&request.path)?,
         };
         if let Some(reason) = self.switched_off(request) {
             let answer = CompletionAnswer { reason: Some(reason), ..CompletionAnswer::default() };

@@ -152,7 +152,7 @@ impl AssistantSnapshot {
         cancel: &CancelToken,
         sink: &mut dyn FnMut(EditPartial),
     ) -> Result<EditReply, AssistantError> {
-        let text = self.files.text(&params.path)?;
+        let text = self.text(&params.path)?;
         let current = self.document_version(&params.path);
         if let (Some(given), Some(current)) = (params.version, current)
             && given != current
@@ -216,7 +216,7 @@ impl AssistantSnapshot {
         {
             return Err(AssistantError::Stale { path, current, given });
         }
-        let text = self.files.text(&path)?;
+        let text = self.text(&path)?;
         let edits = ::edit::resolve(&proposal, accepted, &text)?;
         if !edits.is_empty() {
             self.require_trust("editing")?;
@@ -252,7 +252,7 @@ impl AssistantSnapshot {
             if undone.iter().any(|edit| edit.path == entry.path) {
                 continue;
             }
-            let text = self.files.text(&entry.path)?;
+            let text = self.text(&entry.path)?;
             let edits = journal.inverse(&entry.id, &text)?;
             let version = self.document_version(&entry.path);
             undone.push(FileEdit::new(entry.path.clone(), version, &text, &edits, self.encoding));
@@ -268,7 +268,7 @@ impl AssistantSnapshot {
         cancel: &CancelToken,
     ) -> Result<FileEditAnswer, AssistantError> {
         let path = self.resolve(&request.path)?;
-        let text = self.files.text(&path)?;
+        let text = self.text(&path)?;
         let index = LineIndex::new(&text);
         if request.lines.end > index.line_count() {
             return Err(AssistantError::Invalid(format!(

@@ -1,4 +1,7 @@
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use base::{Cancelled, FoldersError};
 use edit::EditError;
@@ -69,8 +72,13 @@ pub enum AssistantError {
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
     /// A file that cannot be read as text.
-    #[error(transparent)]
-    Read(#[from] ReadError),
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ReadError,
+    },
     /// The index.
     #[error(transparent)]
     Index(IndexError),
@@ -106,9 +114,8 @@ impl AssistantError {
                 "unknown"
             }
             Self::Invalid(_) => "invalid",
-            Self::Workspace(WorkspaceError::Outside { .. })
-            | Self::Read(ReadError::Refused(WorkspaceError::Outside { .. })) => "outside",
-            Self::Workspace(_) | Self::Read(_) => "unreadable",
+            Self::Workspace(WorkspaceError::Outside { .. }) => "outside",
+            Self::Workspace(_) | Self::Read { .. } => "unreadable",
             Self::Edit(EditError::Unusable { .. } | EditError::SelectionTooLong { .. }) => {
                 "refused"
             }
@@ -140,6 +147,16 @@ impl AssistantError {
         match self {
             Self::Model(error) | Self::Edit(EditError::Model(error)) => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl AssistantError {
+    /// For `map_err` after the reading of a file. A refused path names itself already.
+    pub(crate) fn reading(path: &Path) -> impl FnOnce(ReadError) -> Self + '_ {
+        |source| match source {
+            ReadError::Refused(refused) => Self::Workspace(refused),
+            source => Self::Read { path: path.to_owned(), source },
         }
     }
 }

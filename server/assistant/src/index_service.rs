@@ -20,6 +20,9 @@ use crate::AssistantError;
 /// what is there.
 const FIRST_PASS: Duration = Duration::from_secs(10);
 
+/// How long after a failure the index is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// Tells that the status or the index may have changed; called from any thread, never blocks.
 pub type OnChange = Arc<dyn Fn() + Send + Sync>;
 
@@ -32,8 +35,9 @@ pub struct IndexService {
     folders: Folders,
     on_change: Option<OnChange>,
     embedding: FindEmbedding,
-    indexer: OnceLock<Result<Arc<Indexer>, String>>,
-    opening: Mutex<()>,
+    indexer: OnceLock<Arc<Indexer>>,
+    /// Held while it is opened; why that failed the last time.
+    opening: Mutex<Option<String>>,
     /// Documents that were opened before the index; `None` once they have been handed over.
     waiting: Mutex<Option<HashMap<PathBuf, Arc<OpenDocument>>>>,
     first_pass: Mutex<bool>,
@@ -57,7 +61,7 @@ impl IndexService {
             on_change,
             embedding,
             indexer: OnceLock::new(),
-            opening: Mutex::new(()),
+            opening: Mutex::default(),
             waiting: Mutex::new(Some(HashMap::new())),
             first_pass: Mutex::new(!first_pass),
             first_pass_ended: Condvar::new(),
@@ -65,7 +69,8 @@ impl IndexService {
         }
     }
 
-    /// Opens the index, brings it up to date and watches, on a thread of its own.
+    /// Opens the index, brings it up to date and watches, on a thread of its own. What fails, for
+    /// want of room for example, is tried again until it works.
     pub fn start(self: &Arc<Self>) {
         let service = self.clone();
         let work = move || {
@@ -75,12 +80,18 @@ impl IndexService {
                 indexer.watch();
                 Ok(())
             };
-            match first_pass() {
-                Ok(()) | Err(AssistantError::Cancelled) => {}
-                Err(error) => tracing::error!(%error, "the index is not up to date"),
+            loop {
+                let passed = first_pass();
+                service.end_first_pass();
+                service.changed();
+                match passed {
+                    Ok(()) | Err(AssistantError::Cancelled) => return,
+                    Err(error) => tracing::error!(%error, "the index is not up to date"),
+                }
+                if service.cancel.wait(RETRY) {
+                    return;
+                }
             }
-            service.end_first_pass();
-            service.changed();
         };
         let started = thread::Builder::new().name("index".into()).spawn(work);
         if let Err(error) = started {
@@ -127,9 +138,10 @@ impl IndexService {
     /// What there is, without waiting. Fails while the index is not open.
     pub fn snapshot(&self) -> Result<IndexSnapshot, AssistantError> {
         match self.indexer.get() {
-            Some(Ok(indexer)) => Ok(indexer.snapshot()),
-            Some(Err(reason)) => Err(AssistantError::Unavailable(reason.clone())),
-            None => Err(AssistantError::Unavailable("the index is being opened".into())),
+            Some(indexer) => Ok(indexer.snapshot()),
+            None => Err(AssistantError::Unavailable(
+                self.failure().unwrap_or_else(|| "the index is being opened".into()),
+            )),
         }
     }
 
@@ -140,7 +152,7 @@ impl IndexService {
             (Some(waiting), _) => {
                 waiting.insert(document.path.clone(), document.clone());
             }
-            (None, Some(Ok(indexer))) => {
+            (None, Some(indexer)) => {
                 indexer.document_changed(&document.path, document.text());
             }
             (None, _) => {}
@@ -154,14 +166,14 @@ impl IndexService {
             (Some(waiting), _) => {
                 waiting.remove(path);
             }
-            (None, Some(Ok(indexer))) => indexer.document_closed(path),
+            (None, Some(indexer)) => indexer.document_closed(path),
             (None, _) => {}
         }
     }
 
     /// Files were saved or changed from outside.
     pub fn files_changed(&self, paths: &[PathBuf]) {
-        if let Some(Ok(indexer)) = self.indexer.get() {
+        if let Some(indexer) = self.indexer.get() {
             indexer.mark_dirty(paths);
         }
     }
@@ -187,7 +199,12 @@ impl IndexService {
 
     /// What the index is doing.
     pub fn status(&self) -> IndexStatus {
-        let failed = |state, detail: Option<String>| IndexStatus {
+        if let Some(indexer) = self.indexer.get() {
+            return indexer.status();
+        }
+        let detail = self.failure();
+        let state = if detail.is_some() { IndexState::Failed } else { IndexState::Starting };
+        IndexStatus {
             state,
             files: 0,
             chunks: 0,
@@ -195,11 +212,6 @@ impl IndexService {
             pending: 0,
             total: None,
             detail,
-        };
-        match self.indexer.get() {
-            Some(Ok(indexer)) => indexer.status(),
-            Some(Err(reason)) => failed(IndexState::Failed, Some(reason.clone())),
-            None => failed(IndexState::Starting, None),
         }
     }
 
@@ -220,26 +232,42 @@ impl IndexService {
 
     /// The index, opened if need be.
     fn indexer(&self) -> Result<Arc<Indexer>, AssistantError> {
-        let _one_opens = self.opening.lock();
-        let opened = self.indexer.get_or_init(|| {
-            let folder = self.folders.workspace_cache(&self.workspace.key());
-            let folder = folder.map_err(|error| error.to_string())?;
-            let options = IndexOptions {
-                on_change: self.on_change.clone(),
-                embedding: (self.embedding)(),
-                ..IndexOptions::default()
-            };
-            Indexer::open(self.workspace.clone(), &folder, options)
-                .map(Arc::new)
-                .map_err(|error| format!("the index cannot be opened: {error}"))
-        });
-        if let Ok(indexer) = opened {
-            let mut waiting = self.waiting.lock();
-            for document in waiting.take().into_iter().flat_map(HashMap::into_values) {
-                indexer.document_changed(&document.path, document.text());
+        let mut failure = self.opening.lock();
+        if let Some(indexer) = self.indexer.get() {
+            return Ok(indexer.clone());
+        }
+        match self.open() {
+            Ok(indexer) => {
+                *failure = None;
+                let indexer = self.indexer.get_or_init(|| Arc::new(indexer));
+                let mut waiting = self.waiting.lock();
+                for document in waiting.take().into_iter().flat_map(HashMap::into_values) {
+                    indexer.document_changed(&document.path, document.text());
+                }
+                Ok(indexer.clone())
+            }
+            Err(reason) => {
+                *failure = Some(reason.clone());
+                Err(AssistantError::Unavailable(reason))
             }
         }
-        opened.clone().map_err(AssistantError::Unavailable)
+    }
+
+    fn open(&self) -> Result<Indexer, String> {
+        let folder = self.folders.workspace_cache(&self.workspace.key());
+        let folder = folder.map_err(|error| error.to_string())?;
+        let options = IndexOptions {
+            on_change: self.on_change.clone(),
+            embedding: (self.embedding)(),
+            ..IndexOptions::default()
+        };
+        Indexer::open(self.workspace.clone(), &folder, options)
+            .map_err(|error| format!("the index cannot be opened: {error}"))
+    }
+
+    /// Why it could not be opened; never waits for it to be.
+    fn failure(&self) -> Option<String> {
+        self.opening.try_lock()?.clone()
     }
 
     fn end_first_pass(&self) {

@@ -46,7 +46,7 @@ pub struct RoleStatus {
     pub id: String,
     /// The role.
     pub role: Role,
-    /// `missing`, `unloaded`, `ready` or `failed`.
+    /// `missing`, `unloaded`, `loading`, `ready` or `failed`.
     pub state: &'static str,
     /// Why it failed or what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,8 +151,11 @@ impl InstalledModels {
         match self.installed(role) {
             Ok(installed) => {
                 let worker = self.workers.lock().get(&installed.path).cloned();
-                let ready = worker.is_some_and(|worker| worker.loaded().is_some());
-                let state = if ready { "ready" } else { "unloaded" };
+                let state = match worker {
+                    Some(worker) if worker.loaded().is_some() => "ready",
+                    Some(worker) if worker.process_id().is_some() => "loading",
+                    _ => "unloaded",
+                };
                 RoleStatus { id: installed.id, role, state, detail: None }
             }
             Err(error @ InferenceError::NoModel { .. }) => RoleStatus {

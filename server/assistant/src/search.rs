@@ -1,9 +1,10 @@
-use std::{path::PathBuf, time::Instant};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 
 use base::CancelToken;
 use indexer::IndexSnapshot;
 use retrieval::{SearchMode, SearchQuery, SymbolHit};
 use serde::{Deserialize, Serialize};
+use text::LineIndex;
 
 use crate::{AssistantError, AssistantSnapshot, wire::Range};
 
@@ -67,6 +68,9 @@ pub struct SymbolEntry {
     pub path: String,
     /// The whole definition.
     pub range: Range,
+    /// Its name, where it was looked up.
+    #[serde(skip)]
+    pub name_range: Option<Range>,
     /// What it is defined in.
     pub container: Option<String>,
 }
@@ -110,10 +114,26 @@ impl AssistantSnapshot {
         cancel: &CancelToken,
     ) -> Result<Vec<SymbolEntry>, AssistantError> {
         let index = self.index.current(cancel)?;
-        Ok(retrieval::symbols(&index, query, limit).into_iter().map(symbol_entry).collect())
+        let mut texts: HashMap<String, Option<(Arc<str>, LineIndex)>> = HashMap::new();
+        let hits = retrieval::symbols(&index, query, limit).into_iter();
+        let entries = hits.map(|hit| {
+            let text = texts.entry(hit.path.clone()).or_insert_with(|| {
+                let text = index.text(&hit.path)?;
+                let lines = LineIndex::new(&text);
+                Some((text, lines))
+            });
+            // A file that has changed since it was read may have something else there.
+            let is_name = |text: &str| hit.name_range.slice(text) == Some(&hit.name);
+            let text = text.as_ref().filter(|(text, _)| is_name(text));
+            let name =
+                text.map(|(text, lines)| Range::of(hit.name_range, text, lines, self.encoding));
+            SymbolEntry { name_range: name, ..symbol_entry(hit) }
+        });
+        Ok(entries.collect())
     }
 
-    /// The definitions of these files, or of all, in order of place.
+    /// The definitions of these files, or of all, in order of place. A named file that is not
+    /// indexed is an error.
     pub fn symbols(
         &self,
         files: &[PathBuf],
@@ -122,7 +142,16 @@ impl AssistantSnapshot {
         let index = self.index.current(cancel)?;
         let mut paths = Vec::new();
         for file in files {
-            paths.push(self.relative(file)?);
+            let path = self.relative(file)?;
+            if index.file(&path).is_none_or(|rows| rows.file.skipped.is_some()) {
+                // Says what is wrong with the file itself, if anything is.
+                self.text(file)?;
+                return Err(AssistantError::Invalid(format!(
+                    "{path} is not indexed: it is excluded, generated or too large; \
+                     `hearth index --json` lists what is left out and why"
+                )));
+            }
+            paths.push(path);
         }
         if files.is_empty() {
             paths.extend(index.files().map(|rows| rows.file.path.to_string()));
@@ -186,6 +215,7 @@ fn symbol_entry(hit: SymbolHit) -> SymbolEntry {
             end: text::Position::new(hit.lines.end, 0),
         },
         name: hit.name,
+        name_range: None,
         kind: hit.kind,
         path: hit.path,
         container: hit.container,

@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use crate::{
     edits::OpenEdits,
     index_service::{IndexService, OnChange},
     instant_service::InstantService,
-    timings::Timings,
+    timings::{PromptSpeeds, Timings},
 };
 
 /// What the host and all its snapshots share. Everything in it may be used from any thread.
@@ -29,11 +29,12 @@ pub struct Shared {
     pub editor_settings: RwLock<EditorSettings>,
     pub trusted: AtomicBool,
     pub timings: Timings,
+    pub prompt_speeds: PromptSpeeds,
     pub edits: OpenEdits,
     pub instant: Arc<InstantService>,
     pub completion_events: CompletionEvents,
     pub activity: Activities,
-    conversations: OnceLock<Result<Conversations, String>>,
+    conversations: Mutex<Option<Arc<Conversations>>>,
     journal: Mutex<Option<Arc<Journal>>>,
     on_change: Option<OnChange>,
 }
@@ -165,11 +166,12 @@ impl Shared {
             editor_settings: RwLock::default(),
             trusted: AtomicBool::new(trusted),
             timings: Timings::default(),
+            prompt_speeds: PromptSpeeds::default(),
             edits: OpenEdits::default(),
             instant: Arc::new(InstantService::default()),
             completion_events: CompletionEvents::default(),
             activity: Activities::default(),
-            conversations: OnceLock::new(),
+            conversations: Mutex::default(),
             journal: Mutex::default(),
             on_change,
         }
@@ -205,13 +207,17 @@ impl Shared {
         Busy { shared: self, activity }
     }
 
-    /// The person's conversations, opened when first needed.
-    pub fn conversations(&self) -> Result<&Conversations, AssistantError> {
-        let opened = self.conversations.get_or_init(|| {
-            let folder = self.folders.data().map_err(|error| error.to_string())?;
-            Conversations::open(&folder.join("conversations.db")).map_err(|error| error.to_string())
-        });
-        opened.as_ref().map_err(|reason| AssistantError::Unavailable(reason.clone()))
+    /// The person's conversations, opened when first needed. What failed, for want of room for
+    /// example, is tried again the next time.
+    pub fn conversations(&self) -> Result<Arc<Conversations>, AssistantError> {
+        let mut conversations = self.conversations.lock();
+        if let Some(conversations) = &*conversations {
+            return Ok(conversations.clone());
+        }
+        let path = self.folders.data()?.join("conversations.db");
+        let opened = Arc::new(Conversations::open(&path)?);
+        *conversations = Some(opened.clone());
+        Ok(opened)
     }
 
     /// The journal of the workspace's edits, opened when first needed.

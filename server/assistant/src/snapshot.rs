@@ -44,6 +44,11 @@ impl AssistantSnapshot {
         self.shared.trusted.load(Ordering::Acquire)
     }
 
+    /// The text of a file of the workspace, as it is in the editor or else on the disk.
+    pub(crate) fn text(&self, path: &Path) -> Result<Arc<str>, AssistantError> {
+        self.files.text(path).map_err(AssistantError::reading(path))
+    }
+
     /// The path of a file of the workspace as it is shown.
     pub(crate) fn relative(&self, path: &Path) -> Result<String, AssistantError> {
         let path = self.resolve(path)?;

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -44,6 +44,34 @@ impl Timings {
     }
 }
 
+/// Fewer evaluated tokens say little about a model's speed: the fixed cost of a request is in them.
+const TELLING_TOKENS: usize = 64;
+
+/// How fast each model reads a prompt on this machine, as its answers have shown.
+#[derive(Default)]
+pub struct PromptSpeeds {
+    models: Mutex<HashMap<String, f32>>,
+}
+
+impl PromptSpeeds {
+    /// Adds what an answer has shown: so many tokens until the first one of the model's own came.
+    pub fn record(&self, model: &str, tokens: usize, first_token_ms: u64) {
+        if tokens < TELLING_TOKENS || first_token_ms == 0 {
+            return;
+        }
+        let speed = tokens as f32 * 1000.0 / first_token_ms as f32;
+        let mut models = self.models.lock();
+        let known = models.entry(model.to_owned()).or_insert(speed);
+        // One request that had to wait for others does not make a model slow.
+        *known = f32::midpoint(*known, speed);
+    }
+
+    /// Prompt tokens a second; `None` for a model that has not answered yet.
+    pub fn of(&self, model: &str) -> Option<f32> {
+        self.models.lock().get(model).copied()
+    }
+}
+
 fn quantiles(samples: &VecDeque<f32>) -> Option<Quantiles> {
     let mut sorted: Vec<f32> = samples.iter().copied().collect();
     sorted.sort_by(f32::total_cmp);
@@ -58,6 +86,18 @@ fn quantiles(samples: &VecDeque<f32>) -> Option<Quantiles> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_s_speed_is_learnt_from_long_prompts() {
+        let speeds = PromptSpeeds::default();
+        speeds.record("small", 10, 1);
+        speeds.record("small", 200, 0);
+        assert_eq!(speeds.of("small"), None);
+        speeds.record("small", 200, 1_000);
+        speeds.record("small", 400, 1_000);
+        assert_eq!(speeds.of("small"), Some(300.0));
+        assert_eq!(speeds.of("other"), None);
+    }
 
     #[test]
     fn quantiles_are_by_nearest_rank_over_the_last_samples() {

@@ -1,6 +1,10 @@
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+        mpsc::sync_channel,
+    },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -49,6 +53,19 @@ impl CancelToken {
     /// `Err` when the work should stop, for use with `?` between steps.
     pub fn check(&self) -> Result<(), Cancelled> {
         if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+    }
+
+    /// Waits for `time`, or until the token is cancelled, and says whether it is.
+    pub fn wait(&self, time: Duration) -> bool {
+        let (sender, receiver) = sync_channel(1);
+        // A child, so that nothing of the wait is left on this token.
+        let waiting = self.child();
+        waiting.on_cancel(move || {
+            let _ = sender.try_send(());
+        });
+        // Both ways for it to end mean the same here.
+        let _ = receiver.recv_timeout(time);
+        self.is_cancelled()
     }
 
     /// A token that is cancelled with this one, or alone.
@@ -107,6 +124,17 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    #[test]
+    fn a_wait_ends_with_its_time_or_when_it_is_cancelled() {
+        let token = CancelToken::new();
+        assert!(!token.wait(Duration::from_millis(1)));
+        let other = token.clone();
+        let waiting = std::thread::spawn(move || other.wait(Duration::from_hours(1)));
+        token.cancel();
+        assert!(waiting.join().expect("no panic"));
+        assert!(token.wait(Duration::from_hours(1)));
+    }
 
     #[test]
     fn a_child_follows_its_parent_and_not_the_reverse() {

@@ -41,6 +41,8 @@ pub struct ChatContext<'a> {
     pub index: Option<&'a IndexSnapshot>,
     /// The model; `None` answers from the index alone.
     pub model: Option<&'a dyn LanguageModel>,
+    /// Why there is no model although one is installed; the answer tells it.
+    pub failure: Option<&'a InferenceError>,
     /// Prompt tokens a second that the model was measured at, where it was.
     pub prompt_speed: Option<f32>,
 }
@@ -296,7 +298,9 @@ enum Speaker<'a> {
 
 impl<'a> Speaker<'a> {
     fn of(context: &ChatContext<'a>, cancel: &CancelToken) -> Self {
-        let Some(model) = context.model else { return Self::Silent { failure: None } };
+        let Some(model) = context.model else {
+            return Self::Silent { failure: context.failure.cloned() };
+        };
         match model.load(cancel) {
             Ok(info) => Self::Model { model, capability: Capability::of(&info), info },
             Err(InferenceError::Cancelled) => Self::Silent { failure: None },

@@ -70,6 +70,7 @@ impl Fixture {
             snapshot: &self.snapshot,
             index: Some(&self.index),
             model: model.map(|model| model as &dyn LanguageModel),
+            failure: None,
             prompt_speed: None,
         };
         let mut events = Vec::new();
@@ -236,6 +237,7 @@ fn stopping_keeps_what_had_come() {
         snapshot: &fixture.snapshot,
         index: None,
         model: Some(&model),
+        failure: None,
         prompt_speed: None,
     };
     let stop = cancel.clone();
@@ -313,8 +315,31 @@ new file mode 100644
 #[test]
 fn an_empty_question_is_refused() {
     let fixture = Fixture::new();
-    let context =
-        ChatContext { snapshot: &fixture.snapshot, index: None, model: None, prompt_speed: None };
+    let context = ChatContext {
+        snapshot: &fixture.snapshot,
+        index: None,
+        model: None,
+        failure: None,
+        prompt_speed: None,
+    };
     let refused = answer(&context, &question(" \n"), &CancelToken::new(), &mut |_| {});
     assert_eq!(refused, Err(ChatError::Empty));
+}
+
+#[test]
+fn a_model_that_cannot_be_used_is_told_of() {
+    let fixture = Fixture::new();
+    let failure = InferenceError::OutOfMemory { needed_mb: 9_000, available_mb: 4_000 };
+    let context = ChatContext {
+        snapshot: &fixture.snapshot,
+        index: Some(&fixture.index),
+        model: None,
+        failure: Some(&failure),
+        prompt_speed: None,
+    };
+    let question = question("how are segments merged?");
+    let answer = answer(&context, &question, &CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!(answer.state, AnswerState::Failed(failure));
+    assert!(answer.answer.contains("9000 MB"), "{}", answer.answer);
+    assert!(!answer.citations.is_empty());
 }

@@ -17,6 +17,7 @@ use vfs_notify::{Walk, WalkOptions};
 use crate::{
     embeddings::{self, EmbeddingSource, Embeddings},
     live::{self, Queue},
+    lock::WriterLock,
     report::{IndexError, IndexReport, IndexState, IndexStatus, Progress},
     snapshot::{Base, Fresh, IndexSnapshot, Overlay},
     writer::Role,
@@ -316,6 +317,36 @@ impl Shared {
             *role = Role::take(&self.folder)?;
         }
         Ok(())
+    }
+
+    /// What a process that only reads does now and then: looks whether the one that writes is gone,
+    /// and if not, what it has stored since. Says whether everything is to be looked at again.
+    pub(crate) fn look_after_writer(&self) -> bool {
+        // An update is running; it does all this.
+        let Some(mut role) = self.role.try_lock() else { return false };
+        let Role::Reader(reader) = &mut *role else { return false };
+        match WriterLock::take(&self.folder) {
+            // Given back at once: an update takes it, and then everything that goes with it.
+            Ok(Some(_free)) => return true,
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "the writer's lock cannot be looked at"),
+        }
+        match reader.refresh() {
+            Ok(Some(base)) => self.publish_base(base),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "what the writer stored is read later"),
+        }
+        false
+    }
+
+    /// Whether another process writes the index.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last update failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.lock().is_some()
     }
 
     /// Takes over the index when the process that wrote it is gone.

@@ -33,6 +33,8 @@ const STORM_QUIET: Duration = Duration::from_millis(200);
 /// How often everything is looked at where changes cannot be watched, and where they can.
 const POLL: Duration = Duration::from_secs(20);
 const RECHECK: Duration = Duration::from_mins(15);
+/// How often a process that only reads looks after the one that writes.
+const WRITER_CHECK: Duration = Duration::from_secs(5);
 /// Longer texts in the editor are not searched while they are typed.
 const MAX_OPEN_BYTES: usize = 1 << 20;
 
@@ -188,6 +190,8 @@ struct Live {
     watched: Arc<HashSet<PathBuf>>,
     polling: bool,
     scanned: Option<Instant>,
+    /// When the process that writes was last looked after.
+    writer_seen: Instant,
 }
 
 impl Live {
@@ -202,6 +206,7 @@ impl Live {
             watched: Arc::default(),
             polling: false,
             scanned: None,
+            writer_seen: Instant::now(),
         }
     }
 
@@ -225,6 +230,7 @@ impl Live {
             if work.watch {
                 self.watch(&mut work.rescan);
             }
+            work.rescan |= self.writer_is_gone();
             if work.rescan {
                 self.rescan(work.settle.is_some());
             }
@@ -239,8 +245,28 @@ impl Live {
     fn wake(&self) -> Option<Instant> {
         let store = self.since.map(|(first, last)| (last + QUIET).min(first + LONGEST_WAIT));
         let scan = self.scanned.filter(|_| self.watcher.is_some());
-        let scan = scan.map(|at| at + if self.polling { POLL } else { RECHECK });
-        store.into_iter().chain(scan).min()
+        let scan = scan.map(|at| at + self.scan_interval());
+        let writer = self.looks_after_writer().then(|| self.writer_seen + WRITER_CHECK);
+        store.into_iter().chain(scan).chain(writer).min()
+    }
+
+    /// What failed, for want of room for example, is tried again soon.
+    fn scan_interval(&self) -> Duration {
+        if self.polling || self.shared.has_failed() { POLL } else { RECHECK }
+    }
+
+    fn looks_after_writer(&self) -> bool {
+        self.watcher.is_some() && self.shared.is_read_only() && !self.shared.is_paused()
+    }
+
+    /// Whether the index is to be taken over from a process that wrote it and is no more.
+    fn writer_is_gone(&mut self) -> bool {
+        if !self.looks_after_writer() || self.writer_seen.elapsed() < WRITER_CHECK {
+            return false;
+        }
+        let gone = self.shared.look_after_writer();
+        self.writer_seen = Instant::now();
+        gone
     }
 
     /// Lays what is being typed over the index.
@@ -437,7 +463,7 @@ impl Live {
     }
 
     fn polling_is_due(&self) -> bool {
-        let every = if self.polling { POLL } else { RECHECK };
+        let every = self.scan_interval();
         self.watcher.is_some() && self.scanned.is_some_and(|at| at.elapsed() >= every)
     }
 }

@@ -75,8 +75,21 @@ pub fn load_model(
     LlamaModel::load_from_file(backend, path, &params).map_err(|error| {
         let complaint = std::mem::take(&mut *COMPLAINT.lock());
         let reason = if complaint.is_empty() { error.to_string() } else { complaint };
+        if is_want_of_memory(&reason) {
+            // Nothing is wrong with the file: the next try may succeed.
+            return InferenceError::Engine(format!(
+                "no memory for the model: {reason}; close other programs, or choose a smaller model"
+            ));
+        }
         refused(format!("{reason}; remove it and install it again, or choose another"))
     })
+}
+
+/// Whether the library complains of memory that it did not get.
+fn is_want_of_memory(complaint: &str) -> bool {
+    ["insufficient memory", "failed to allocate", "unable to allocate", "bad_alloc"]
+        .iter()
+        .any(|words| complaint.contains(words))
 }
 
 unsafe extern "C" fn log(
@@ -104,5 +117,22 @@ unsafe extern "C" fn log(
         }
         llama_cpp_sys_2::GGML_LOG_LEVEL_WARN => tracing::warn!(target: "llama", "{text}"),
         _ => tracing::debug!(target: "llama", "{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn want_of_memory_is_told_from_a_bad_file() {
+        for complaint in [
+            "ggml_aligned_malloc: insufficient memory (attempted to allocate 136.40 MB)",
+            "alloc_tensor_range: failed to allocate CPU buffer of size 1024",
+            "llama_model_load: error loading model: unable to allocate CPU buffer",
+        ] {
+            assert!(is_want_of_memory(complaint), "{complaint}");
+        }
+        assert!(!is_want_of_memory("error loading model: unknown model architecture: 'x'"));
     }
 }

@@ -81,7 +81,8 @@ impl Tokenizer {
             tokens.push(vocab.bos());
         }
         let mut plain = 0;
-        for fragment in self.fragments(pieces)? {
+        let mut fragments = self.fragments(pieces)?.into_iter().peekable();
+        while let Some(fragment) = fragments.next() {
             match fragment {
                 // A template often writes the start token itself.
                 Fragment::Token(token) if tokens == [token] && token == vocab.bos() => {}
@@ -90,8 +91,10 @@ impl Tokenizer {
                     plain = 0;
                 }
                 Fragment::Text(text) => {
+                    let next = fragments.peek().and_then(Fragment::token);
+                    let text = self.between(tokens.last().copied(), &text, next);
                     let before = tokens.len();
-                    self.plain(&text, &mut tokens);
+                    self.plain(text, &mut tokens);
                     plain = tokens.len() - before;
                 }
             }
@@ -132,6 +135,21 @@ impl Tokenizer {
             suffix: self.name(vocab.fim_suf())?,
             middle: self.name(vocab.fim_mid())?,
         })
+    }
+
+    /// A text without the white space that the special tokens around it swallow: those of some
+    /// vocabularies (Phi-3) do, so that the line breaks of their templates stand in no prompt.
+    fn between<'t>(
+        &self,
+        before: Option<LlamaToken>,
+        text: &'t str,
+        after: Option<LlamaToken>,
+    ) -> &'t str {
+        let swallows = |token: Option<LlamaToken>, side| {
+            token.is_some_and(|token| self.vocab().attr(token).contains(side))
+        };
+        let text = if swallows(before, LlamaTokenAttr::RStrip) { text.trim_start() } else { text };
+        if swallows(after, LlamaTokenAttr::LStrip) { text.trim_end() } else { text }
     }
 
     fn plain(&self, text: &str, tokens: &mut Vec<LlamaToken>) {
@@ -197,6 +215,15 @@ impl Tokenizer {
 enum Fragment {
     Token(LlamaToken),
     Text(String),
+}
+
+impl Fragment {
+    fn token(&self) -> Option<LlamaToken> {
+        match self {
+            Self::Token(token) => Some(*token),
+            Self::Text(_) => None,
+        }
+    }
 }
 
 fn add_text(fragments: &mut Vec<Fragment>, text: &str) {

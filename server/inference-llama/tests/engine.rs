@@ -6,7 +6,8 @@ use std::{fs, ops::ControlFlow, path::Path};
 use base::CancelToken;
 use inference::{
     FinishReason, GenerateRequest, Generation, InferenceError, LanguageModel, Priority, Progress,
-    PromptPiece, Sampling, Sequence, fake::write_tiny_model,
+    PromptPiece, Sampling, Sequence,
+    fake::{write_scripted_model, write_tiny_model},
 };
 use inference_llama::{
     LlamaEngine, LlamaOptions, Quantization, Vocabulary, perplexity, quantize, system_info,
@@ -211,6 +212,21 @@ fn only_markup_names_special_tokens() {
     let vocabulary = Vocabulary::load(tiny().path()).expect("loaded");
     let error = vocabulary.tokenize(&[unknown]).expect_err("refused");
     assert!(error.to_string().contains("<|nothing|>"));
+}
+
+#[test]
+fn a_scripted_model_says_its_pieces_at_any_temperature() {
+    let file = NamedTempFile::new().expect("a temporary file");
+    write_scripted_model(file.path(), &["fn main() {\n", "    naïve();\n", "}\n"])
+        .expect("written");
+    let engine = load(file.path()).expect("loaded");
+    for temperature in [0.0, 0.4, 1.0] {
+        let sampling = Sampling { temperature, repeat_penalty: 1.1, ..Sampling::GREEDY };
+        let said = generate(&engine, &GenerateRequest { sampling, ..request("go on") });
+        let said = said.expect("generated");
+        assert_eq!(said.text, "fn main() {\n    naïve();\n}\n");
+        assert_eq!(said.finish, FinishReason::EndOfText);
+    }
 }
 
 #[test]

@@ -11,7 +11,6 @@ use std::{
 };
 
 use base::CancelToken;
-use crossbeam_channel::bounded;
 use inference::InferenceError;
 use parking_lot::Mutex;
 
@@ -76,7 +75,12 @@ impl WorkerConfig {
         Self {
             program: program.into(),
             arguments: vec!["worker".into(), "--model".into(), model.clone().into()],
-            environment: vec![("GOMP_SPINCOUNT".into(), SPIN_COUNT.into())],
+            environment: vec![
+                ("GOMP_SPINCOUNT".into(), SPIN_COUNT.into()),
+                // Else a debugger, where there is one, is attached to a process that gives up: for
+                // seconds it neither ends nor answers, and its last words are the debugger's.
+                ("GGML_NO_BACKTRACE".into(), "1".into()),
+            ],
             model,
             limits: WorkerLimits::default(),
         }
@@ -211,7 +215,8 @@ impl Supervisor {
                 }
                 Verdict::After(delay) => {
                     drop(state);
-                    wait(delay, cancel);
+                    // Whether it was cancelled is seen at the top.
+                    cancel.wait(delay);
                 }
             }
         }
@@ -269,15 +274,4 @@ impl Deaths {
         let left = delay.saturating_sub(last.elapsed());
         Ok(if left.is_zero() { Verdict::Start } else { Verdict::After(left) })
     }
-}
-
-/// Waits for `delay` or until `cancel`.
-fn wait(delay: Duration, cancel: &CancelToken) {
-    let (sender, receiver) = bounded(1);
-    let cancelled = cancel.child();
-    cancelled.on_cancel(move || {
-        let _ = sender.try_send(());
-    });
-    // Both ends of the wait mean the same here: the caller looks again.
-    let _ = receiver.recv_timeout(delay);
 }

@@ -1,4 +1,4 @@
-//! A scripted model, a hashing embedder and a tiny model file, for the tests of whoever uses or
+//! A scripted model, a hashing embedder and tiny model files, for the tests of whoever uses or
 //! implements the traits.
 
 mod gguf;
@@ -13,7 +13,7 @@ use crate::{
     TextSink, Usage,
 };
 
-pub use gguf::write_tiny_model;
+pub use gguf::{write_scripted_model, write_tiny_model};
 
 /// Answers each request with the next scripted reply, word by word, and keeps the requests.
 #[derive(Default)]

@@ -2,7 +2,8 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-/// Why a file was not written, or an edit not taken back. The file is then as it was.
+/// Why a file was not written, or an edit not taken back. The file is then as it was, but for
+/// [`HalfWritten`](Self::HalfWritten).
 #[derive(Debug, Error)]
 pub enum JournalError {
     /// The path is outside the workspace or cannot be resolved.
@@ -74,6 +75,21 @@ pub enum JournalError {
         path: PathBuf,
         /// Size of the new file.
         needed: u64,
+    },
+    /// The file was half written when the system failed, and the old bytes could not be put back.
+    /// The next start finishes the edit.
+    #[error(
+        "{} was half written and could not be put back: {source}; its whole old and new content \
+         are kept in {}, and the edit is finished when Hearth starts again",
+        path.display(), staged.display()
+    )]
+    HalfWritten {
+        /// The file.
+        path: PathBuf,
+        /// Where both contents are kept.
+        staged: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// Another failure of the file system.
     #[error("cannot {action} {}: {source}", path.display())]

@@ -220,7 +220,10 @@ impl Journal {
         entry.save(&self.folder)?;
         let written = write::replace(&file.path, &file.bytes, &bytes, &staged);
         if let Err(error) = written {
-            entry::remove(&self.folder, &entry.id);
+            // What is half written is finished by its entry.
+            if !matches!(error, JournalError::HalfWritten { .. }) {
+                entry::remove(&self.folder, &entry.id);
+            }
             return Err(error);
         }
         Ok(Applied { entry: entry.id, path: file.path, text: after })

@@ -35,7 +35,7 @@ pub(crate) fn replace(
             sync_folder_of(path);
             Ok(())
         }
-        None => write_in_place(path, old, new, staged).map_err(failed),
+        None => write_in_place(path, old, new, staged),
     }
 }
 
@@ -102,18 +102,28 @@ fn prepare_beside(
     Ok(Some(file))
 }
 
-/// Overwrites the file itself. The new bytes are staged first, so that a crash in between can be
-/// finished at the next start; a failure puts the old bytes back.
-fn write_in_place(path: &Path, old: &[u8], new: &[u8], staged: &Path) -> io::Result<()> {
-    base::write_atomic(staged, &stage(old, new))?;
-    let result = OpenOptions::new().write(true).open(path).and_then(|mut file| {
-        overwrite(&mut file, new).inspect_err(|_| {
-            // The old bytes fit once, in blocks that the file still owns.
-            let _ = overwrite(&mut file, old);
+/// Overwrites the file itself. Both contents are staged first, so that a crash in between can be
+/// finished at the next start; a failure puts the old bytes back. Where even that fails the staged
+/// contents stay.
+fn write_in_place(path: &Path, old: &[u8], new: &[u8], staged: &Path) -> Result<(), JournalError> {
+    let failed = |source| JournalError::writing(path, new.len() as u64, source);
+    base::write_atomic(staged, &stage(old, new)).map_err(failed)?;
+    let written = OpenOptions::new().write(true).open(path).map_err(failed).and_then(|mut file| {
+        overwrite(&mut file, new).map_err(|source| {
+            // The old bytes fit once, in blocks that the file still owns, so this should not fail.
+            match overwrite(&mut file, old) {
+                Ok(()) => failed(source),
+                Err(source) => {
+                    let (path, staged) = (path.to_owned(), staged.to_owned());
+                    JournalError::HalfWritten { path, staged, source }
+                }
+            }
         })
     });
-    let _ = fs::remove_file(staged);
-    result
+    if !matches!(written, Err(JournalError::HalfWritten { .. })) {
+        let _ = fs::remove_file(staged);
+    }
+    written
 }
 
 fn overwrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
@@ -171,6 +181,17 @@ fn same_owner(_wanted: &Metadata, _beside: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_can_neither_be_written_nor_put_back_stays_staged() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let staged = folder.path().join("x.staged");
+        // Every write to it fails for want of room.
+        let error = write_in_place(Path::new("/dev/full"), b"old", b"new", &staged);
+        assert!(matches!(error, Err(JournalError::HalfWritten { .. })), "{error:?}");
+        assert_eq!(fs::read(&staged).expect("kept"), stage(b"old", b"new"));
+    }
 
     #[test]
     fn every_cut_of_an_in_place_write_is_finished_and_a_later_save_is_kept() {

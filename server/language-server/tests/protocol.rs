@@ -479,6 +479,9 @@ fn symbols_have_the_protocols_numbers_and_addresses() {
     assert_eq!(found[0]["name"], "greet_customer", "{found}");
     assert_eq!(found[0]["kind"], 12);
     assert_eq!(found[0]["location"]["uri"], editor.uri("src/greeting.py"));
+    // The name itself, so that an editor puts its cursor there.
+    let (start, end) = (json!({"line": 0, "character": 4}), json!({"line": 0, "character": 18}));
+    assert_eq!(found[0]["location"]["range"], json!({"start": start, "end": end}));
 }
 
 #[test]

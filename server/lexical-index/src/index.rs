@@ -45,6 +45,13 @@ pub enum LexicalError {
     ReadOnly,
 }
 
+impl LexicalError {
+    fn is_want_of_room(&self) -> bool {
+        let Self::Tantivy(TantivyError::IoError(error)) = self else { return false };
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 /// In what state the folder was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
@@ -78,6 +85,8 @@ impl LexicalIndex {
         match guarded(folder, || Self::open_verified(folder, true)) {
             Ok(index) => Ok((index, Opened::Existing)),
             Err(error @ LexicalError::Tantivy(TantivyError::LockFailure(..))) => Err(error),
+            // A full disk is no damage.
+            Err(error) if error.is_want_of_room() => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "the full text index is made anew");
                 remove(folder).map_err(fail)?;

@@ -1,5 +1,6 @@
 use std::{
     fs::Metadata,
+    io,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
@@ -182,19 +183,22 @@ fn visit(
     if cancel.is_cancelled() {
         return WalkState::Quit;
     }
+    let send = |entry| {
+        // The receiver lives until every sender is gone.
+        drop(sender.send(entry));
+    };
     let entry = match entry {
         Ok(entry) => entry,
         Err(error) => {
+            if let Some(skipped) = unreadable(&error, workspace) {
+                send(Entry::Skipped(skipped));
+            }
             tracing::debug!(%error, "a folder or an ignore file cannot be read");
             return WalkState::Continue;
         }
     };
     let path = entry.path();
     let Some(kind) = entry.file_type() else { return WalkState::Continue };
-    let send = |entry| {
-        // The receiver lives until every sender is gone.
-        drop(sender.send(entry));
-    };
     if kind.is_dir() {
         let Some(relative) = workspace.relative(path) else { return WalkState::Skip };
         if looks_secret(&format!("{relative}/_")) {
@@ -222,6 +226,23 @@ fn visit(
         }
     }
     WalkState::Continue
+}
+
+/// The folder or file of ours that could not be looked at; none that has gone meanwhile.
+fn unreadable(error: &ignore::Error, workspace: &Workspace) -> Option<Skipped> {
+    let reason = error.io_error().filter(|reason| reason.kind() != io::ErrorKind::NotFound)?;
+    let path = workspace.relative(path_of(error)?)?;
+    Some(Skipped { path, reason: reason.to_string() })
+}
+
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
+            path_of(err)
+        }
+        _ => None,
+    }
 }
 
 /// What stands at a path now.

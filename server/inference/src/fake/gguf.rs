@@ -1,4 +1,5 @@
 use std::{
+    collections::HashSet,
     fs::File,
     io::{self, BufWriter, Write},
     path::Path,
@@ -54,9 +55,56 @@ const CONTROL: i32 = 3;
 /// vocabulary of bytes, a few merged words and special tokens, and a chat template. The same
 /// `seed` gives the same file. What it says makes no sense, but it is an engine's real work.
 pub fn write_tiny_model(path: &Path, seed: u64) -> io::Result<()> {
-    let vocabulary = vocabulary();
+    let mut random = seed;
+    write_model(path, "tiny", &[], &mut |name, shape, _| {
+        let scale = 2.0 / (shape.first().copied().unwrap_or(1) as f32).sqrt();
+        if name.ends_with("norm.weight") { 1.0 } else { uniform(&mut random) * scale }
+    })
+}
+
+/// Writes a model of the same form that says `pieces`, one token each, whatever it is asked, and
+/// ends its turn: an engine's real work with a known outcome, at any temperature in use. At most
+/// 62 pieces, all different and none a single byte: no vocabulary may have a token twice.
+pub fn write_scripted_model(path: &Path, pieces: &[&str]) -> io::Result<()> {
+    let vocabulary = vocabulary(pieces);
+    let different: HashSet<&str> = vocabulary.iter().map(|(text, _)| text.as_str()).collect();
+    if different.len() < vocabulary.len() || pieces.len() > WIDTH as usize - 2 {
+        let error = "a piece is a token already, or there are too many";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    }
+    let first = vocabulary.len() - SPECIALS.len() - pieces.len();
+    let end_of_turn = first + pieces.len() + 3;
+    // Each token is a direction of its own: the pieces by their place, all others the first one.
+    let direction = |token: usize| match token.checked_sub(first) {
+        Some(place) if place < pieces.len() => place + 1,
+        _ => 0,
+    };
+    let next = |direction: usize| {
+        if direction < pieces.len() { first + direction } else { end_of_turn }
+    };
+    write_model(path, "scripted", pieces, &mut |name, _, at| {
+        let (row, column) = (at / WIDTH as usize, at % WIDTH as usize);
+        let is_one = match name {
+            "token_embd.weight" => column == direction(row),
+            "output.weight" => column <= pieces.len() && row == next(column),
+            _ => name.ends_with("norm.weight"),
+        };
+        // Four, and eight of the norm: far above the other logits, which are zero.
+        let weight = if name == "output.weight" { 4.0 } else { 1.0 };
+        if is_one { weight } else { 0.0 }
+    })
+}
+
+/// Writes the file; `weight` gives each number by its tensor's name and shape and its place.
+fn write_model(
+    path: &Path,
+    name: &str,
+    pieces: &[&str],
+    weight: &mut dyn FnMut(&str, &[u64], usize) -> f32,
+) -> io::Result<()> {
+    let vocabulary = vocabulary(pieces);
     let mut head = Head::default();
-    head.metadata(&vocabulary);
+    head.metadata(name, &vocabulary);
     let tensors = tensors(vocabulary.len() as u64);
     let mut offset = 0;
     for (name, shape) in &tensors {
@@ -71,14 +119,10 @@ pub fn write_tiny_model(path: &Path, seed: u64) -> io::Result<()> {
     file.write_all(&head.bytes)?;
     let before = 24 + head.bytes.len();
     file.write_all(&vec![0; before.next_multiple_of(ALIGNMENT) - before])?;
-    let mut random = seed;
     for (name, shape) in &tensors {
-        let norm = name.ends_with("norm.weight");
-        let scale = 2.0 / (shape.first().copied().unwrap_or(1) as f32).sqrt();
         let length = count(shape);
-        for _ in 0..length {
-            let weight = if norm { 1.0 } else { uniform(&mut random) * scale };
-            file.write_all(&weight.to_le_bytes())?;
+        for at in 0..length {
+            file.write_all(&weight(name, shape, at).to_le_bytes())?;
         }
         file.write_all(&vec![0; (length * 4).next_multiple_of(ALIGNMENT) - length * 4])?;
     }
@@ -108,11 +152,13 @@ fn byte_text(byte: u8) -> char {
     char::from_u32(256 + before).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-fn vocabulary() -> Vec<(String, i32)> {
+/// Bytes, words, `pieces`, special tokens. No merge leads to a piece, so no text is read as one.
+fn vocabulary(pieces: &[&str]) -> Vec<(String, i32)> {
     let bytes = (0..=u8::MAX).map(|byte| (byte_text(byte).to_string(), NORMAL));
     let merged = MERGES.iter().map(|(left, right)| (format!("{left}{right}"), NORMAL));
+    let pieces = pieces.iter().map(|piece| (piece.bytes().map(byte_text).collect(), NORMAL));
     let specials = SPECIALS.iter().map(|text| ((*text).to_owned(), CONTROL));
-    bytes.chain(merged).chain(specials).collect()
+    bytes.chain(merged).chain(pieces).chain(specials).collect()
 }
 
 fn tensors(vocabulary: u64) -> Vec<(String, Vec<u64>)> {
@@ -147,9 +193,9 @@ struct Head {
 }
 
 impl Head {
-    fn metadata(&mut self, vocabulary: &[(String, i32)]) {
+    fn metadata(&mut self, name: &str, vocabulary: &[(String, i32)]) {
         self.text("general.architecture", "llama");
-        self.text("general.name", "tiny");
+        self.text("general.name", name);
         self.number("llama.context_length", CONTEXT);
         self.number("llama.embedding_length", WIDTH as u32);
         self.number("llama.block_count", LAYERS);

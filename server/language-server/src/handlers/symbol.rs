@@ -28,7 +28,7 @@ pub fn workspace_symbol(
             "name": symbol.name,
             "kind": kind(&symbol.kind),
             "containerName": symbol.container,
-            "location": { "uri": context.uri(&path), "range": symbol.range },
+            "location": { "uri": context.uri(&path), "range": symbol.name_range.unwrap_or(symbol.range) },
         }))
     };
     Ok(found.into_iter().filter_map(symbol).collect())
