@@ -5,7 +5,7 @@ use inference::{
     FimTokens, GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo, PromptPiece,
     TextSink, fake::FakeLanguageModel,
 };
-use instant::Instant;
+use instant::{Instant, Priors};
 
 use crate::{
     CompletionAnswer, CompletionCache, CompletionContext, CompletionOptions, CompletionParams,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 fn instant(files: &[(&str, &str)]) -> Instant {
-    let instant = Instant::new();
+    let instant = Instant::with_priors(Priors::none());
     for (path, text) in files {
         instant.update_file(path, text);
     }
@@ -94,7 +94,7 @@ fn check(document: &str, expected: &str) {
 /// What comes of a text that a model which fills in the middle writes.
 #[track_caller]
 fn check_model(document: &str, written: &str, expected: &str) {
-    let (instant, model) = (Instant::new(), coder(&[written]));
+    let (instant, model) = (Instant::with_priors(Priors::none()), coder(&[written]));
     let answer = Scene::new(&instant).with_model(&model).at(document);
     assert_eq!(first(&answer), expected, "{document}");
 }
@@ -121,7 +121,7 @@ fn nothing_inside_a_word_in_secrets_or_in_huge_files() {
 
 #[test]
 fn an_empty_answer_says_why() {
-    let answer = Scene::new(&Instant::new()).at("zzz_unheard_of.$0");
+    let answer = Scene::new(&Instant::with_priors(Priors::none())).at("zzz_unheard_of.$0");
     assert_eq!(answer.reason, Some(Reason::NothingLikely));
     assert!(answer.reason.unwrap().to_string().contains("workspace"), "{answer:?}");
     let names: Vec<&str> = answer.stages.iter().map(|stage| stage.name).collect();
@@ -156,7 +156,7 @@ fn brackets_that_are_not_open_are_not_closed() {
     check_model("x = a$0", ")", "(unbalancedBrackets)");
     check_model("x = f(\")\", $0", "a)", "a)");
     check_model("x = f(')', $0", "a, ']')", "a, ']')");
-    let (instant, model) = (Instant::new(), coder(&["'(', b)"]));
+    let (instant, model) = (Instant::with_priors(Priors::none()), coder(&["'(', b)"]));
     let mut scene = Scene::new(&instant).with_model(&model);
     scene.path = "open.rs";
     assert_eq!(first(&scene.at("fn f<'a>(x: &'a T) { g(x, $0")), "'(', b)");
@@ -179,7 +179,8 @@ fn a_block_is_proposed_where_one_begins_and_ends_with_it() {
     );
     check_model("def area(w, h):\n    size = $0\n", "w * h\n    return size\n", "w * h");
     check_model("def f():\n    $0\n", "x = 1\n    y = = 2\n", "(breaksSyntax)");
-    let (instant, model) = (Instant::new(), coder(&["size = w\n    return size\n"]));
+    let (instant, model) =
+        (Instant::with_priors(Priors::none()), coder(&["size = w\n    return size\n"]));
     let mut scene = Scene::new(&instant).with_model(&model);
     scene.options.multi_line = false;
     assert_eq!(first(&scene.at("def area(w, h):\n    $0\n")), "size = w");
@@ -211,7 +212,7 @@ fn only_a_fit_model_is_asked_and_only_when_the_live_one_is_not_sure() {
 
 #[test]
 fn the_model_sees_both_sides_and_heals_the_last_token() {
-    let (instant, model) = (Instant::new(), coder(&["1"]));
+    let (instant, model) = (Instant::with_priors(Priors::none()), coder(&["1"]));
     let mut scene = Scene::new(&instant).with_model(&model);
     scene.options.explain = true;
     let answer = scene.at("a = 0\nzzz = $0\nb = 2\n");
@@ -287,7 +288,8 @@ fn a_slow_model_is_cut_off_and_a_cancelled_request_is_empty() {
 
 #[test]
 fn typing_a_suggestion_is_answered_from_the_cache() {
-    let (instant, model) = (Instant::new(), coder(&["alpha + beta", "other"]));
+    let (instant, model) =
+        (Instant::with_priors(Priors::none()), coder(&["alpha + beta", "other"]));
     let scene = Scene::new(&instant).with_model(&model);
     let asked = scene.at("zzz = $0\n");
     assert_eq!(first(&asked), "alpha + beta");
@@ -301,7 +303,8 @@ fn typing_a_suggestion_is_answered_from_the_cache() {
 
 #[test]
 fn the_document_must_be_the_same_before_the_cursor() {
-    let (instant, model) = (Instant::new(), coder(&["alpha", "beta", "gamma"]));
+    let (instant, model) =
+        (Instant::with_priors(Priors::none()), coder(&["alpha", "beta", "gamma"]));
     let mut scene = Scene::new(&instant).with_model(&model);
     assert_eq!(first(&scene.at("a\nzzz = $0\n")), "alpha");
     assert_eq!(first(&scene.at("b\nzzz = al$0\n")), "beta");
@@ -311,7 +314,8 @@ fn the_document_must_be_the_same_before_the_cursor() {
 
 #[test]
 fn a_declined_suggestion_does_not_come_back_at_its_place() {
-    let (instant, model) = (Instant::new(), coder(&["alpha", "alpha", "alpha"]));
+    let (instant, model) =
+        (Instant::with_priors(Priors::none()), coder(&["alpha", "alpha", "alpha"]));
     let scene = Scene::new(&instant).with_model(&model);
     let answer = scene.at("zzz = $0\n");
     scene.cache.rejected(&answer.items[0].id);
@@ -321,7 +325,8 @@ fn a_declined_suggestion_does_not_come_back_at_its_place() {
 
 #[test]
 fn an_accepted_or_forgotten_suggestion_is_asked_for_again() {
-    let (instant, model) = (Instant::new(), coder(&["alpha", "beta", "gamma"]));
+    let (instant, model) =
+        (Instant::with_priors(Priors::none()), coder(&["alpha", "beta", "gamma"]));
     let scene = Scene::new(&instant).with_model(&model);
     let answer = scene.at("zzz = $0\n");
     scene.cache.accepted(&answer.items[0].id, Some(2));

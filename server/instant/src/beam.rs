@@ -3,7 +3,8 @@
 use crate::{
     Part, Prediction, Query,
     live::{Live, blanks},
-    mixture::{Candidate, Evidence, mix},
+    mixture::{Candidate, Evidence, mix, mix_prior},
+    prior::{Prior, View},
     vocabulary::{
         Code, Id, LocalVocabulary, Vocabulary, code, id, is_line_break, is_text, leads_deeper,
         spaces,
@@ -70,20 +71,24 @@ struct Search<'s, 't> {
     vocabulary: &'s LocalVocabulary<'s, 't>,
     live: &'s Live<'t>,
     words: Vec<(Code, f32)>,
+    view: Option<View<'s, 't>>,
 }
 
 pub(crate) fn complete(
     parts: &[Part],
     vocabulary: &Vocabulary,
+    prior: Option<&Prior>,
     query: &Query<'_>,
 ) -> Vec<Prediction> {
-    let mut vocabulary = LocalVocabulary::new(vocabulary);
+    let mut vocabulary = LocalVocabulary::new(vocabulary, prior);
     let live = Live::new(query, &mut vocabulary);
+    let words = live.words();
     let search = Search {
         parts,
         own: parts.iter().map(|part| part.segment.file(query.path)).collect(),
         vocabulary: &vocabulary,
-        words: live.words(),
+        view: prior.map(|prior| View::new(prior, &vocabulary)),
+        words,
         live: &live,
     };
     let context = live.context();
@@ -158,6 +163,11 @@ impl Search<'_, '_> {
             });
         }
         let mut candidates = mix(&self.words, &evidence);
+        if let Some(view) = &self.view {
+            let order = evidence.iter().map(|it| it.order).max().unwrap_or_default();
+            let guess = view.guess(context, &candidates);
+            mix_prior(&mut candidates, order, &guess);
+        }
         if partial.is_some() {
             candidates.retain(|candidate| continues(candidate.code));
             normalise(&mut candidates, 0.0);

@@ -3,7 +3,8 @@
 //! Every file is a row of lexical tokens. To continue a line, the places whose preceding tokens agree
 //! longest with the text before the cursor are looked up, in the open file and in all others, and
 //! their next tokens are mixed, longer agreement over shorter; a beam search does so to the end of
-//! the line. Related: Tu, Su and Devanbu, "On the localness of software" (FSE 2014); Hellendoorn and
+//! the line. What is usual in the language, learned once from other code, is mixed in where the
+//! workspace itself says little. Related: Tu, Su and Devanbu, "On the localness of software" (FSE 2014); Hellendoorn and
 //! Devanbu, nested caches (FSE 2017); unbounded contexts by suffix array as in Liu et al., infini-gram
 //! (2024).
 //!
@@ -14,6 +15,7 @@ mod hash;
 mod lexer;
 mod live;
 mod mixture;
+mod prior;
 mod segment;
 mod vocabulary;
 
@@ -21,12 +23,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
 
+pub use prior::{Prior, PriorError, PriorLanguage, PriorOptions, PriorTrainer, Priors};
+
 use crate::{segment::Segment, vocabulary::Vocabulary};
 
 /// The live model of a workspace. Shared between threads: readers take a snapshot and are never kept
 /// waiting by a build.
-#[derive(Default)]
 pub struct Instant {
+    priors: Priors,
     parts: RwLock<Arc<Vec<Part>>>,
     vocabulary: RwLock<Vocabulary>,
     /// Where each file's tokens are. Held by writers for a whole update.
@@ -94,10 +98,26 @@ const MAX_FILE: usize = 1 << 20;
 /// there are about log2 of the files' number, and a token is moved as often.
 const MERGE_FACTOR: usize = 2;
 
+impl Default for Instant {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Instant {
-    /// A model of nothing.
+    /// A model that knows the languages, as far as the program brings a prior, and no workspace.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_priors(Priors::bundled())
+    }
+
+    /// A model with these priors and nothing else.
+    pub fn with_priors(priors: Priors) -> Self {
+        Self {
+            priors,
+            parts: RwLock::default(),
+            vocabulary: RwLock::default(),
+            places: Mutex::default(),
+        }
     }
 
     /// Takes in many files at once, each replacing what was known under its path. A million lines take
@@ -105,6 +125,8 @@ impl Instant {
     pub fn update_files(&self, files: &[(String, Arc<str>)]) {
         let mut encoded: Vec<(Arc<str>, Vec<u32>)> = Vec::with_capacity(files.len());
         for (path, text) in files.iter().filter(|(_, text)| text.len() <= MAX_FILE) {
+            // Read here, in the background, and not at the first keystroke.
+            self.priors.of_path(path);
             // One file at a time, so that readers get their turn.
             let tokens = self.vocabulary.write().encode(text);
             encoded.push((path.as_str().into(), tokens));
@@ -153,7 +175,7 @@ impl Instant {
     pub fn predict(&self, query: &Query<'_>) -> Vec<Prediction> {
         let parts = self.parts.read().clone();
         let vocabulary = self.vocabulary.read();
-        beam::complete(&parts, &vocabulary, query)
+        beam::complete(&parts, &vocabulary, self.priors.of_path(query.path), query)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Turns places that agree with a context into probabilities of the next token.
 
-use crate::{hash::HashMap, segment::MAX_ORDER, vocabulary::Code};
+use crate::{hash::HashMap, prior::Guess, segment::MAX_ORDER, vocabulary::Code};
 
 /// One place: the token there, how many tokens before it agree, and what the place counts.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +84,69 @@ pub(crate) fn mix(words: &[(Code, f32)], evidence: &[Evidence]) -> Vec<Candidate
         shorter = rest;
     }
     candidates
+}
+
+/// Share of the prior in the mixture, by how long the workspace's own places agree, by whether these are
+/// sure of themselves (below), and by how sure the prior is. Fitted by expectation maximisation on the
+/// development packages of Python, Rust, TypeScript and JavaScript together.
+const PRIOR_SHARES: [[[f32; 5]; 7]; 2] = [
+    [
+        [0.38, 0.55, 0.78, 0.90, 0.98],
+        [0.19, 0.38, 0.58, 0.80, 0.89],
+        [0.15, 0.28, 0.28, 0.53, 0.70],
+        [0.15, 0.30, 0.41, 0.53, 0.65],
+        [0.17, 0.29, 0.29, 0.41, 0.58],
+        [0.21, 0.23, 0.23, 0.23, 0.23],
+        [0.12, 0.12, 0.12, 0.12, 0.12],
+    ],
+    [
+        [0.38, 0.55, 0.78, 0.90, 0.98],
+        [0.34, 0.44, 0.67, 0.85, 0.95],
+        [0.18, 0.26, 0.32, 0.32, 0.63],
+        [0.16, 0.20, 0.20, 0.35, 0.52],
+        [0.12, 0.16, 0.17, 0.21, 0.30],
+        [0.10, 0.12, 0.12, 0.12, 0.16],
+        [0.04, 0.04, 0.04, 0.04, 0.06],
+    ],
+];
+/// From this share of their likeliest token on the workspace's places are sure of themselves.
+const SURE: f32 = 0.8;
+
+/// Mixes what a prior expects into `candidates`.
+pub(crate) fn mix_prior(candidates: &mut Vec<Candidate>, order: usize, prior: &Guess) {
+    if prior.shares.is_empty() {
+        return;
+    }
+    let best = candidates.iter().map(|it| it.probability).fold(0.0, f32::max);
+    let expected = prior.shares.iter().map(|it| it.1).fold(0.0, f32::max);
+    let row = match order {
+        0..=2 => order,
+        3 => 3,
+        4..=5 => 4,
+        6..=8 => 5,
+        _ => 6,
+    };
+    let column = ((expected * 5.0) as usize).min(4);
+    let share = PRIOR_SHARES.get(usize::from(best >= SURE)).and_then(|it| it.get(row)?.get(column));
+    let share = share.copied().unwrap_or_default();
+    let mut indices: HashMap<Code, usize> = HashMap::default();
+    for (index, candidate) in candidates.iter_mut().enumerate() {
+        candidate.probability *= 1.0 - share;
+        indices.insert(candidate.code, index);
+    }
+    for (code, expected) in &prior.shares {
+        match indices.get(code).and_then(|index| candidates.get_mut(*index)) {
+            Some(candidate) => {
+                candidate.probability += share * expected;
+                candidate.order = candidate.order.max(prior.order);
+            }
+            None => candidates.push(Candidate {
+                code: *code,
+                probability: share * expected,
+                order: prior.order,
+            }),
+        }
+    }
 }
 
 #[cfg(test)]

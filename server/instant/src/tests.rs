@@ -9,7 +9,7 @@ fn predicted(instant: &Instant, document: &str) -> String {
 }
 
 fn workspace() -> Instant {
-    let instant = Instant::new();
+    let instant = Instant::with_priors(Priors::none());
     let files = [
         (
             "a.py",
@@ -96,7 +96,7 @@ fn alternatives_differ_and_fall_in_probability() {
 
 #[test]
 fn the_stored_text_of_the_open_file_does_not_count() {
-    let instant = Instant::new();
+    let instant = Instant::with_priors(Priors::none());
     instant.update_file("open.py", "value = stale + 1\n");
     assert_eq!(predicted(&instant, "value = $0"), "");
     instant.update_file("other.py", "value = fresh + 1\n");
@@ -117,7 +117,7 @@ fn a_file_can_be_replaced_and_removed() {
 
 #[test]
 fn many_small_updates_leave_few_parts_and_nothing_of_the_old() {
-    let instant = Instant::new();
+    let instant = Instant::with_priors(Priors::none());
     for round in 0..5 {
         for file in 0..40 {
             instant.update_file(&format!("{file}.py"), &format!("x{file} = {round}\n").repeat(10));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     hash::HashMap,
     lexer::{self, Indent, Kind, Token},
+    prior::Prior,
 };
 
 /// A token as it stands in a text: its number in the vocabulary, times four, plus the blanks before it.
@@ -95,7 +96,7 @@ impl Vocabulary {
         FIXED.len() + self.texts.len()
     }
 
-    fn text(&self, id: Id) -> Option<&str> {
+    pub(crate) fn text(&self, id: Id) -> Option<&str> {
         self.texts.get((id as usize).checked_sub(FIXED.len())?).map(AsRef::as_ref)
     }
 
@@ -106,16 +107,20 @@ impl Vocabulary {
     }
 }
 
-/// The shared vocabulary and the tokens that only the open document has.
+/// From here on a number is that of a prior's token which neither the workspace nor the document has.
+const OF_PRIOR: Id = 1 << 29;
+
+/// The shared vocabulary, the tokens that only the open document has, and those of a prior.
 pub(crate) struct LocalVocabulary<'v, 't> {
     shared: &'v Vocabulary,
+    prior: Option<&'v Prior>,
     ids: HashMap<&'t str, Id>,
     texts: Vec<&'t str>,
 }
 
 impl<'v, 't> LocalVocabulary<'v, 't> {
-    pub(crate) fn new(shared: &'v Vocabulary) -> Self {
-        Self { shared, ids: HashMap::default(), texts: Vec::new() }
+    pub(crate) fn new(shared: &'v Vocabulary, prior: Option<&'v Prior>) -> Self {
+        Self { shared, prior, ids: HashMap::default(), texts: Vec::new() }
     }
 
     pub(crate) fn encode(&mut self, token: &Token<'t>) -> Code {
@@ -130,14 +135,22 @@ impl<'v, 't> LocalVocabulary<'v, 't> {
         code(id, token.spaces)
     }
 
-    /// How many numbers are taken.
+    /// The number of a prior's token.
+    pub(crate) fn of_prior(&self, token: usize) -> Id {
+        let text = self.prior.and_then(|prior| prior.text(token)).unwrap_or_default();
+        let known = self.shared.ids.get(text).or_else(|| self.ids.get(text));
+        known.copied().unwrap_or(OF_PRIOR + token as Id)
+    }
+
+    /// How many numbers are taken by the workspace and the document.
     pub(crate) fn len(&self) -> usize {
         self.shared.len() + self.texts.len()
     }
 
     pub(crate) fn text(&self, id: Id) -> &str {
         let local = || self.texts.get((id as usize).checked_sub(self.shared.len())?).copied();
-        self.shared.text(id).or_else(local).unwrap_or_default()
+        let of_prior = || self.prior?.text(id.checked_sub(OF_PRIOR)? as usize);
+        self.shared.text(id).or_else(local).or_else(of_prior).unwrap_or_default()
     }
 }
 
@@ -153,7 +166,7 @@ mod tests {
             codes.iter().map(|it| (id(*it), spaces(*it))).collect::<Vec<_>>(),
             [(5, 0), (6, 2), (LINE_DEEPER, 0), (5, 0)]
         );
-        let mut local = LocalVocabulary::new(&shared);
+        let mut local = LocalVocabulary::new(&shared, None);
         let own: Vec<Id> = lexer::tokens("b c d c").map(|token| id(local.encode(&token))).collect();
         assert_eq!(own, [6, 7, 8, 7]);
         assert_eq!([6, 7, 8, 9, 1].map(|id| local.text(id)), ["b", "c", "d", "", ""]);
