@@ -6,6 +6,7 @@
 //! they know better in memory. Nothing here ranks results or talks to a model.
 
 mod indexer;
+mod links;
 mod live;
 mod lock;
 mod prepare;
@@ -19,4 +20,4 @@ pub use report::{
     IndexError, IndexReport, IndexState, IndexStatus, Progress, Seconds, SkippedFile, Stage,
 };
 pub use snapshot::{Found, IndexSnapshot};
-pub use store::{ChunkRow, FileRow, FileRows, SymbolRow};
+pub use store::{ChunkRow, FileRow, FileRows, ImportRow, Links, SymbolRow, Uses};

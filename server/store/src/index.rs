@@ -9,12 +9,14 @@ use text::TextRange;
 
 use crate::{
     database::{self, Durability, StoreError},
+    links::Links,
     rows::{ChunkRow, FileRow, FileRows, SymbolRow},
 };
 
 const FILE_NAME: &str = "index.db";
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE files (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     path TEXT NOT NULL UNIQUE,
@@ -66,7 +68,16 @@ CREATE TABLE vectors (
 -- Files whose documents in the lexical index are older than their rows.
 CREATE TABLE lexical_pending (file INTEGER PRIMARY KEY);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE links (file INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+-- Rows written before know no links: every file is read again.
+INSERT OR IGNORE INTO lexical_pending SELECT id FROM files;
+DELETE FROM files;
+DELETE FROM chunks;
+DELETE FROM symbols;
+",
+];
 
 /// The rows of one workspace's index. One process writes it; others may read beside it.
 pub struct IndexStore {
@@ -148,7 +159,7 @@ impl IndexStore {
         self.transaction(|transaction| {
             transaction.execute_batch(
                 "INSERT OR IGNORE INTO lexical_pending SELECT id FROM files;
-                 DELETE FROM files; DELETE FROM chunks; DELETE FROM symbols;",
+                 DELETE FROM files; DELETE FROM chunks; DELETE FROM symbols; DELETE FROM links;",
             )
         })
     }
@@ -331,6 +342,7 @@ fn mark_pending(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> 
 fn remove_rows(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     transaction.prepare_cached("DELETE FROM chunks WHERE file = ?1")?.execute([id])?;
     transaction.prepare_cached("DELETE FROM symbols WHERE file = ?1")?.execute([id])?;
+    transaction.prepare_cached("DELETE FROM links WHERE file = ?1")?.execute([id])?;
     Ok(())
 }
 
@@ -402,6 +414,11 @@ fn put_rows(transaction: &Transaction<'_>, rows: &FileRows) -> rusqlite::Result<
             symbol.doc.as_deref(),
         ])?;
     }
+    if rows.links != Links::default() {
+        transaction
+            .prepare_cached("INSERT INTO links VALUES (?1, ?2)")?
+            .execute(params![id, rows.links.packed()])?;
+    }
     Ok(())
 }
 
@@ -440,7 +457,7 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
             lines: row.get(7)?,
             skipped: text_or_null(row, 8)?.map(|reason| interner.get(reason)),
         };
-        files.push((FileRows { file, chunks: Vec::new(), symbols: Vec::new() }, row.get(9)?));
+        files.push((FileRows::empty(file), row.get(9)?));
     }
     let place: HashMap<i64, usize> =
         files.iter().enumerate().map(|(at, (rows, _))| (rows.file.id, at)).collect();
@@ -485,6 +502,14 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
             signature: shared(row, 10)?,
             doc: text_or_null(row, 11)?.map(Into::into),
         });
+    }
+
+    let mut statement = transaction.prepare("SELECT file, packed FROM links")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some((rows, _)) = place.get(&row.get(0)?).and_then(|at| files.get_mut(*at)) {
+            rows.links = Links::of_packed(row.get_ref(1)?.as_blob()?);
+        }
     }
 
     let mut loaded = LoadedIndex::default();

@@ -2,6 +2,8 @@ use std::{ops::Range, sync::Arc};
 
 use text::TextRange;
 
+use crate::links::Links;
+
 /// What is known about one file of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRow {
@@ -74,9 +76,16 @@ pub struct FileRows {
     pub chunks: Vec<ChunkRow>,
     /// Its definitions in the order of the text.
     pub symbols: Vec<SymbolRow>,
+    /// The names that it uses and what it imports.
+    pub links: Links,
 }
 
 impl FileRows {
+    /// A file in which nothing is found.
+    pub fn empty(file: FileRow) -> Self {
+        Self { file, chunks: Vec::new(), symbols: Vec::new(), links: Links::default() }
+    }
+
     /// A digest of everything but the row id, to notice a damaged row when it is read back.
     pub(crate) fn digest(&self) -> [u8; 8] {
         let mut hasher = blake3::Hasher::new();
@@ -126,6 +135,7 @@ impl FileRows {
         for chunk in &self.chunks {
             hasher.update(&chunk.hash);
         }
+        hasher.update(self.links.packed());
         let mut digest = [0; 8];
         digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
         digest
