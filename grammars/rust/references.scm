@@ -71,6 +71,23 @@
 (lifetime
   (identifier) @binding)
 
+; Names of attributes and what they are told are a language of its own.
+(attribute
+  [
+    (identifier) @binding
+    (scoped_identifier
+      name: (identifier) @binding)
+  ])
+
+(attribute
+  arguments: (token_tree
+    (identifier) @binding))
+
+(attribute
+  arguments: (token_tree
+    (token_tree
+      (identifier) @binding)))
+
 (use_declaration
   argument: (_) @import.tree)
 

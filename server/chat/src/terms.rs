@@ -366,6 +366,21 @@ mod tests {
     }
 
     #[test]
+    fn no_question_of_the_evaluation_is_about_everything() {
+        let mut count = 0;
+        for file in ["questions", "development"] {
+            let path = format!("../../tests/eval/retrieval/{file}.toml");
+            let text = std::fs::read_to_string(path).expect("the questions are there");
+            for line in text.lines().filter(|line| line.contains('"')) {
+                let question = line.split('"').nth(1).unwrap_or_default();
+                assert!(!is_about_workspace(question), "{question}");
+                count += 1;
+            }
+        }
+        assert!(count > 30, "{count}");
+    }
+
+    #[test]
     fn a_short_follow_up_takes_the_last_question_along() {
         let turn = crate::Turn { question: "Where is the lexer?".into(), answer: String::new() };
         let request = ChatRequest {

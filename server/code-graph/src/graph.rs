@@ -38,11 +38,11 @@ struct Link {
     weight: f32,
 }
 
-/// A file defines a name, as these kinds.
+/// A file defines a name, as these kinds, each with how much of it is left to others.
 #[derive(Clone, Debug)]
 struct Definition {
     slot: u32,
-    kinds: Vec<SymbolKind>,
+    kinds: Vec<(SymbolKind, f32)>,
 }
 
 /// A file that uses a definition.
@@ -249,7 +249,7 @@ impl CodeGraph {
 
     fn undefine(&mut self, slot: u32, redefined: &mut HashSet<u32>) {
         let Some(file) = self.files[slot as usize].as_ref() else { return };
-        for (name, _) in definitions(&file.rows) {
+        for (name, ..) in definitions(&file.rows) {
             if let Some(&id) = self.names.get(name) {
                 self.definitions[id as usize].retain(|definition| definition.slot != slot);
                 redefined.insert(id);
@@ -258,12 +258,12 @@ impl CodeGraph {
     }
 
     fn define(&mut self, slot: u32, rows: &FileRows, redefined: &mut HashSet<u32>) {
-        for (symbol, kind) in definitions_of(rows) {
-            let id = match self.names.get(&symbol.name) {
+        for (name, kind, exposure) in definitions(rows) {
+            let id = match self.names.get(name) {
                 Some(id) => *id,
                 None => {
                     let id = self.definitions.len() as u32;
-                    self.names.insert(Arc::clone(&symbol.name), id);
+                    self.names.insert(name.into(), id);
                     self.definitions.push(Vec::new());
                     id
                 }
@@ -271,9 +271,8 @@ impl CodeGraph {
             redefined.insert(id);
             let known = &mut self.definitions[id as usize];
             match known.iter_mut().find(|definition| definition.slot == slot) {
-                Some(definition) if definition.kinds.contains(&kind) => {}
-                Some(definition) => definition.kinds.push(kind),
-                None => known.push(Definition { slot, kinds: vec![kind] }),
+                Some(definition) => definition.kinds.push((kind, exposure)),
+                None => known.push(Definition { slot, kinds: vec![(kind, exposure)] }),
             }
         }
     }
@@ -309,6 +308,14 @@ impl CodeGraph {
         imported.sort_unstable();
         imported.dedup();
         let language = rows.file.language.as_deref().unwrap_or_default();
+        let mut packages: Vec<&str> =
+            imported.iter().filter_map(|at| resolver.package(*at)).collect();
+        if language == "rust" {
+            // `name::item` needs no import where `name` is a crate.
+            let named = rows.links.uses().filter_map(|(name, _)| resolver.package_named(name));
+            packages.extend(named);
+        }
+        let packages = |path: &str| packages.iter().any(|folder| path.starts_with(folder));
         let mut links = Vec::new();
         let mut meant: Vec<(u32, f32)> = Vec::new();
         for (name, uses) in rows.links.uses() {
@@ -318,26 +325,37 @@ impl CodeGraph {
             if definitions.iter().any(|definition| definition.slot == slot) {
                 continue;
             }
+            let is_imported = |target: u32| imported.binary_search(&target).is_ok();
+            let in_package = |target: u32| packages(self.path_of(target));
+            let here = folder(&rows.file.path);
+            let is_beside = |target: u32| folder(self.path_of(target)) == here;
+            let some = |test: &dyn Fn(u32) -> bool| {
+                definitions.iter().any(|definition| test(definition.slot))
+            };
+            let anyone = |_: u32| true;
+            let folder_is_package = weight::folder_is_package(language);
+            let (known, factor): (&dyn Fn(u32) -> bool, _) = if some(&is_imported) {
+                (&is_imported, weight::IMPORTED)
+            } else if some(&in_package) {
+                (&in_package, weight::OF_PACKAGE)
+            } else if folder_is_package && some(&is_beside) {
+                (&is_beside, 1.0)
+            } else {
+                (&anyone, 0.0)
+            };
             meant.clear();
-            meant.extend(definitions.iter().filter_map(|definition| {
-                let other = self.rows(definition.slot)?.file.language.as_deref()?;
-                let fits = weight::family(other) == weight::family(language);
-                let weight = attraction(definition, uses).filter(|_| fits)?;
-                Some((definition.slot, weight))
-            }));
-            let mut factor = weight::of_name(name);
-            if meant.iter().any(|(target, _)| imported.binary_search(target).is_ok()) {
-                meant.retain(|(target, _)| imported.binary_search(target).is_ok());
-                factor *= weight::IMPORTED;
-            } else if weight::folder_is_package(language) {
-                let here = folder(&rows.file.path);
-                let beside = |target: u32| {
-                    self.rows(target).is_some_and(|other| folder(&other.file.path) == here)
-                };
-                if meant.iter().any(|(target, _)| beside(*target)) {
-                    meant.retain(|(target, _)| beside(*target));
+            for definition in definitions.iter().filter(|definition| known(definition.slot)) {
+                let other =
+                    self.rows(definition.slot).and_then(|rows| rows.file.language.as_deref());
+                if other.map(weight::family) != Some(weight::family(language)) {
+                    continue;
                 }
+                let of_kind =
+                    |kind| if factor > 0.0 { factor } else { weight::of_stranger(language, kind) };
+                let weight = attraction(definition, name, uses, &of_kind);
+                meant.extend(weight.map(|weight| (definition.slot, weight)));
             }
+            let factor = weight::of_name(name);
             if meant.len() > weight::MOST_DEFINITIONS {
                 continue;
             }
@@ -403,12 +421,21 @@ fn takes_part(rows: &FileRows) -> bool {
     rows.file.language.as_deref().is_some_and(weight::takes_part)
 }
 
-/// How much a use of the name draws to this definition.
-fn attraction(definition: &Definition, uses: Uses) -> Option<f32> {
+/// How much uses of the name draw to this definition.
+fn attraction(
+    definition: &Definition,
+    name: &str,
+    uses: Uses,
+    of_place: &dyn Fn(SymbolKind) -> f32,
+) -> Option<f32> {
+    let of_kind = |kind: SymbolKind, exposure: f32| {
+        let fitting = (weight::fitting(uses, kind) as f32).sqrt();
+        weight::of_kind(kind, name) * exposure * fitting * of_place(kind)
+    };
     definition
         .kinds
         .iter()
-        .map(|kind| weight::of_kind(*kind) * (weight::fitting(uses, *kind) as f32).sqrt())
+        .map(|(kind, exposure)| of_kind(*kind, *exposure))
         .filter(|weight| *weight > 0.0)
         .max_by(f32::total_cmp)
 }
@@ -427,12 +454,16 @@ pub(crate) fn definitions_of(rows: &FileRows) -> impl Iterator<Item = (&SymbolRo
         if kind.is_callable() {
             bodies.push((symbol.range.start, symbol.range.end));
         }
-        (!inside && weight::of_kind(kind) > 0.0).then_some((symbol, kind))
+        (!inside && weight::of_kind(kind, &symbol.name) > 0.0).then_some((symbol, kind))
     })
 }
 
-fn definitions(rows: &FileRows) -> impl Iterator<Item = (&str, SymbolKind)> {
-    definitions_of(rows).map(|(symbol, kind)| (&*symbol.name, kind))
+fn definitions(rows: &FileRows) -> impl Iterator<Item = (&str, SymbolKind, f32)> {
+    let language = rows.file.language.as_deref().unwrap_or_default();
+    definitions_of(rows).map(move |(symbol, kind)| {
+        let exposure = weight::of_exposure(language, kind, &symbol.name, &symbol.signature);
+        (&*symbol.name, kind, exposure)
+    })
 }
 
 fn folder(path: &str) -> &str {

@@ -208,10 +208,15 @@ fn is_empty(range: TextRange) -> bool {
     range.start >= range.end
 }
 
-/// Whether an outline shows definitions of this kind: not the insides of types, and no values.
+/// Whether an outline shows definitions of this kind: no insides of types, no values, and no modules,
+/// which the paths tell.
 fn is_outlined(kind: SymbolKind) -> bool {
     !matches!(
         kind,
-        SymbolKind::Field | SymbolKind::Variant | SymbolKind::Variable | SymbolKind::Heading
+        SymbolKind::Field
+            | SymbolKind::Variant
+            | SymbolKind::Variable
+            | SymbolKind::Module
+            | SymbolKind::Heading
     )
 }

@@ -22,6 +22,8 @@ struct Module {
     /// The file itself, with its extension.
     file: String,
     family: Style,
+    /// The folder with a slash that the file stands for.
+    package: Option<String>,
 }
 
 /// How a language writes imports.
@@ -79,7 +81,9 @@ impl Module {
         if !stands_for_folder {
             parts.push(stem.to_owned());
         }
-        Self { parts, file, family }
+        let folder = rows.file.path.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
+        let package = folder.filter(|_| stands_for_folder && family != Style::Go);
+        Self { parts, file, family, package }
     }
 
     /// How many parts at the end of `wanted` the module ends with.
@@ -120,6 +124,18 @@ impl Resolver {
             resolver.modules.insert(slot, module);
         }
         resolver
+    }
+
+    /// The folder that a file stands for, as `lib.rs`, `__init__.py` and `index.ts` do.
+    pub(crate) fn package(&self, slot: u32) -> Option<&str> {
+        self.modules.get(&slot)?.package.as_deref()
+    }
+
+    /// The folder of the crate called `name`, where there is just one.
+    pub(crate) fn package_named(&self, name: &str) -> Option<&str> {
+        let [slot] = self.last.get(name)?.as_slice() else { return None };
+        let module = self.modules.get(slot)?;
+        module.package.as_deref().filter(|_| module.family == Style::Rust)
     }
 
     /// The files that an import of the file `from` means, in no order.

@@ -6,8 +6,9 @@ use syntax::SymbolKind;
 
 /// A name that so many files define leads nowhere.
 pub(crate) const MOST_DEFINITIONS: usize = 12;
-/// A name that a file imports from there, and any name of a file that it imports.
+/// A name of a file that is imported, or of one in a package that is imported.
 pub(crate) const IMPORTED: f32 = 4.0;
+pub(crate) const OF_PACKAGE: f32 = 2.0;
 /// The import itself.
 pub(crate) const IMPORT: f32 = 1.0;
 
@@ -15,7 +16,8 @@ const COMPOUND: f32 = 3.0;
 const SHORT: f32 = 0.3;
 const PRIVATE: f32 = 0.1;
 const SHORT_LETTERS: usize = 4;
-const COMPOUND_LETTERS: usize = 8;
+// Standard libraries have `is_empty`, `into_iter` and `to_string`.
+const COMPOUND_LETTERS: usize = 10;
 
 /// Languages whose files use each other's names are one family.
 pub(crate) fn family(language: &str) -> &str {
@@ -34,6 +36,37 @@ pub(crate) fn folder_is_package(language: &str) -> bool {
 /// Whether a language's files take part: prose and data define no names that code uses.
 pub(crate) fn takes_part(language: &str) -> bool {
     !matches!(language, "markdown" | "json" | "toml" | "yaml")
+}
+
+/// What is left of a use where nothing says that the file knows the definition: in these languages
+/// functions and types must be imported, while a method comes with its object.
+pub(crate) fn of_stranger(language: &str, kind: SymbolKind) -> f32 {
+    match language {
+        "rust" | "python" | "javascript" | "typescript" | "tsx" => match kind {
+            SymbolKind::Method | SymbolKind::Field | SymbolKind::Variant => 0.4,
+            _ => 0.15,
+        },
+        _ => 1.0,
+    }
+}
+
+/// How much of a definition is left to others by what it says of itself.
+pub(crate) fn of_exposure(language: &str, kind: SymbolKind, name: &str, signature: &str) -> f32 {
+    const HIDDEN: f32 = 0.05;
+    const PERHAPS: f32 = 0.3;
+    let says = |word: &str| signature.split_whitespace().any(|known| known == word);
+    match language {
+        // What a trait asks for, and gives, is never called public.
+        "rust" if !signature.starts_with("pub") => match kind {
+            SymbolKind::Method => PERHAPS,
+            SymbolKind::Macro | SymbolKind::Variant => 1.0,
+            _ => HIDDEN,
+        },
+        "c" | "cpp" if kind == SymbolKind::Function && says("static") => HIDDEN,
+        "java" | "csharp" | "typescript" | "tsx" | "php" if says("private") => HIDDEN,
+        "go" if name.starts_with(char::is_lowercase) => PERHAPS,
+        _ => 1.0,
+    }
 }
 
 /// How telling a name is by its looks.
@@ -61,7 +94,7 @@ fn is_compound(name: &str) -> bool {
 }
 
 /// How much a definition of this kind attracts; nothing where it is no target.
-pub(crate) fn of_kind(kind: SymbolKind) -> f32 {
+pub(crate) fn of_kind(kind: SymbolKind, name: &str) -> f32 {
     match kind {
         SymbolKind::Function
         | SymbolKind::Class
@@ -71,9 +104,12 @@ pub(crate) fn of_kind(kind: SymbolKind) -> f32 {
         | SymbolKind::Trait
         | SymbolKind::Type
         | SymbolKind::Macro => 1.0,
+        // `map`, `filter` and `join` are methods of everything.
+        SymbolKind::Method if !is_compound(name) => 0.15,
         SymbolKind::Method | SymbolKind::Constant => 0.6,
-        SymbolKind::Variable | SymbolKind::Module => 0.3,
+        SymbolKind::Variable => 0.3,
         SymbolKind::Variant | SymbolKind::Field => 0.15,
+        SymbolKind::Module => 0.1,
         SymbolKind::Heading => 0.0,
     }
 }
@@ -106,6 +142,21 @@ mod tests {
         assert!(of_name("header") > of_name("new"));
         assert!(of_name("_private_header") < of_name("header"));
         assert!(of_name("é").is_finite());
+    }
+
+    #[test]
+    fn what_is_hidden_attracts_little() {
+        let check = |language, kind, signature, expected: f32| {
+            let found = of_exposure(language, kind, "name", signature);
+            assert!((found - expected).abs() < 1e-6, "{signature}: {found}");
+        };
+        check("rust", SymbolKind::Function, "pub(crate) fn name()", 1.0);
+        check("rust", SymbolKind::Function, "fn name()", 0.05);
+        check("rust", SymbolKind::Method, "fn name(&self)", 0.3);
+        check("c", SymbolKind::Function, "static int name(void)", 0.05);
+        check("typescript", SymbolKind::Method, "private name()", 0.05);
+        check("go", SymbolKind::Function, "func name()", 0.3);
+        check("python", SymbolKind::Function, "def name()", 1.0);
     }
 
     #[test]

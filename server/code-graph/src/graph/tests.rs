@@ -165,6 +165,7 @@ fn a_graph_kept_up_to_date_equals_a_new_one() {
         let mut kept = CodeGraph::default();
         // As in an index, the rows of a file that has not changed are the same ones.
         let mut rows: HashMap<(String, String), Arc<FileRows>> = HashMap::new();
+        let mut links = 0;
         for round in 0..40 {
             for _ in 0..=numbers.next(3) {
                 let path = format!("pack/m{}.py", numbers.next(12));
@@ -194,12 +195,14 @@ fn a_graph_kept_up_to_date_equals_a_new_one() {
             assert!(!kept.update_to(current.iter()), "nothing has changed");
             let fresh = CodeGraph::new(&snapshot);
             let found = kept.dump();
+            links += found.len();
             assert_eq!(found, fresh.dump(), "seed {seed}, round {round}");
             assert!(!found.iter().any(|line| line.contains("nowhere")), "no link dangles");
             let focus = ["pack/m1.py"];
             assert_eq!(kept.rank(&focus).files(), fresh.rank(&focus).files(), "to the last bit");
             assert_eq!(kept.rank(&focus).map(200), fresh.rank(&focus).map(200));
         }
+        assert!(links > 1000, "the texts use each other: {links}");
     }
 }
 
