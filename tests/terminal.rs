@@ -76,6 +76,68 @@ fn symbols_list_the_definitions_of_a_file() {
     assert_eq!(symbols[1]["container"], "ShoppingCart", "{symbols}");
 }
 
+const STORE: &str = "\
+//- store/rows.py
+class RowTable:
+    \"\"\"Keeps rows.\"\"\"
+
+    def find_row(self, key):
+        return self.rows[key]
+
+    def unused_method(self):
+        pass
+//- store/parse.py
+from .rows import RowTable
+
+def parse_table(text):
+    return RowTable(text)
+//- main.py
+from store.parse import parse_table
+
+print(parse_table(input()).find_row(1))
+//- report.py
+from store.rows import RowTable
+
+def print_report(table: RowTable):
+    print(table.find_row(2))
+";
+
+#[test]
+fn map_shows_what_others_use_most_and_keeps_to_its_budget() {
+    let (home, store) = (Home::without_models(), workspace(STORE));
+    let shown = home.run(store.path(), &["map"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    let first = "store/rows.py\n  class RowTable\n    def find_row(self, key)\n";
+    assert!(shown.stdout.starts_with(first), "{shown:?}");
+    let map = home.run(store.path(), &["map", "--json", "--tokens", "12"]).json();
+    assert_eq!(paths(&map["entries"]), ["store/rows.py"], "{map}");
+    assert!(map["tokens"].as_u64().is_some_and(|tokens| 0 < tokens && tokens <= 12), "{map}");
+    let symbol = &map["entries"][0]["symbols"][0];
+    assert_eq!(
+        (&symbol["name"], &symbol["range"]["start"]["line"]),
+        (&"RowTable".into(), &0.into())
+    );
+}
+
+#[test]
+fn map_follows_the_focus_and_forgets_what_is_gone() {
+    let (home, store) = (Home::without_models(), workspace(STORE));
+    let focused = home.run(store.path(), &["map", "--json", "--focus", "report.py"]).json();
+    let order = paths(&focused["entries"]);
+    let place = |path: &str| order.iter().position(|known| *known == path);
+    assert!(place("report.py") < place("store/parse.py"), "{focused}");
+    let plain = home.run(store.path(), &["map", "--json"]).json();
+    assert!(paths(&plain["entries"]).last() == Some(&"report.py"), "{plain}");
+    fs::remove_file(store.path().join("store/parse.py")).unwrap();
+    fs::rename(store.path().join("store/rows.py"), store.path().join("store/table.py")).unwrap();
+    let map = home.run(store.path(), &["map", "--json"]).json();
+    let mut known = paths(&map["entries"]);
+    known.sort_unstable();
+    assert_eq!(known, ["report.py", "store/table.py"], "{map}");
+    let outside = home.run(store.path(), &["map", "--focus", "../elsewhere.py"]);
+    assert_eq!(outside.code, Some(1), "{outside:?}");
+}
+
 #[test]
 fn complete_continues_a_line_from_the_workspace() {
     let (home, shop) = (Home::without_models(), workspace(SHOP));

@@ -16,6 +16,7 @@ mod error;
 mod host;
 mod index_service;
 mod instant_service;
+mod map;
 mod models;
 mod search;
 mod shared;
@@ -37,6 +38,7 @@ pub use edit::{
 pub use error::AssistantError;
 pub use host::{Assistant, AssistantOptions, CompletionEventKind};
 pub use index_service::OnChange;
+pub use map::{MapAnswer, MapParams, MapResult, MapSymbolEntry};
 pub use models::{InstalledModels, LoadSettings, Models, RoleStatus, fake, language_model};
 pub use search::{SearchAnswer, SearchParams, SearchResult, SymbolEntry};
 pub use shared::CompletionCounts;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use base::Folders;
+use code_graph::CodeGraph;
 use journal::Journal;
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub struct Shared {
     pub instant: Arc<InstantService>,
     pub completion_events: CompletionEvents,
     pub activity: Activities,
+    /// The code graph of the open workspace as it was when it was last asked for.
+    pub graph: Mutex<CodeGraph>,
     conversations: Mutex<Option<Arc<Conversations>>>,
     journal: Mutex<Option<Arc<Journal>>>,
     on_change: Option<OnChange>,
@@ -171,6 +174,7 @@ impl Shared {
             instant: Arc::new(InstantService::default()),
             completion_events: CompletionEvents::default(),
             activity: Activities::default(),
+            graph: Mutex::default(),
             conversations: Mutex::default(),
             journal: Mutex::default(),
             on_change,
@@ -235,6 +239,7 @@ impl Shared {
     /// Lets go of what belongs to the workspace that was open.
     pub fn forget_workspace(&self) {
         *self.journal.lock() = None;
+        *self.graph.lock() = CodeGraph::default();
         self.instant.forget();
     }
 }

@@ -57,6 +57,11 @@ pub(crate) fn from_index(
             writer.paragraph();
         }
         places(evidence, terms, PLACES, writer);
+        if let Some(map) = &evidence.map {
+            writer.write("What the rest builds on most:");
+            writer.paragraph();
+            writer.write(&format!("```text\n{}\n```", map.trim_end()));
+        }
     }
 }
 

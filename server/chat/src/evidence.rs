@@ -7,6 +7,7 @@ use std::{
 };
 
 use base::CancelToken;
+use code_graph::CodeGraph;
 use prompt::Capability;
 use retrieval::{Hit, SearchMode, SearchQuery};
 use syntax::{Language, Symbol};
@@ -14,8 +15,18 @@ use syntax::{Language, Symbol};
 use crate::{
     ChatContext, ChatRequest, Citation, Mention, Selection,
     excerpt::{Excerpt, File, Origin},
-    terms::Terms,
+    terms::{self, Terms},
 };
+
+/// Tokens of the map of a workspace, and how many of its files are cited, each with the head of its
+/// most used definition.
+const MAP_TOKENS: usize = 700;
+const MAP_CITED: usize = 5;
+const HEAD_LINES: u32 = 12;
+/// Lines of a README that say what a workspace is for.
+const README_LINES: u32 = 40;
+/// How well such places answer a question about everything.
+const OVERVIEW_COVERAGE: f32 = 0.5;
 
 /// Hits that are looked at.
 const HITS: usize = 24;
@@ -33,6 +44,8 @@ pub(crate) struct Evidence {
     pub(crate) cited: Vec<Excerpt>,
     /// Texts from elsewhere.
     pub(crate) attached: Vec<Excerpt>,
+    /// The most important files and definitions, where the question is about the whole workspace.
+    pub(crate) map: Option<String>,
     /// What could not be taken into account, for the person.
     pub(crate) notes: Vec<String>,
 }
@@ -68,6 +81,10 @@ impl Evidence {
         }
         let points_at_nothing =
             gatherer.evidence.cited.is_empty() && gatherer.evidence.attached.is_empty();
+        if points_at_nothing && within.is_empty() && terms::is_about_workspace(&request.message) {
+            gatherer.workspace();
+            return gatherer.evidence;
+        }
         if points_at_nothing
             && terms.is_vague()
             && let Some(document) = &request.document
@@ -240,6 +257,39 @@ impl Gatherer<'_> {
             origin: Origin::Attached,
             coverage,
         });
+    }
+
+    /// What the whole workspace is about: its README, and the files that the others rest on.
+    fn workspace(&mut self) {
+        let Some(index) = self.context.index else { return };
+        let readme = index
+            .files()
+            .map(|rows| &rows.file.path)
+            .filter(|path| path.to_lowercase().starts_with("readme"))
+            .min()
+            .map(ToString::to_string);
+        if let Some(file) = readme.and_then(|path| self.open(&path)) {
+            self.add_overview(&file, 0..file.line_count().min(README_LINES));
+        }
+        let nothing: [&str; 0] = [];
+        let map = CodeGraph::new(index).rank(&nothing).map(MAP_TOKENS);
+        for entry in map.entries.iter().take(MAP_CITED) {
+            let Some(symbol) = entry.symbols.first() else { continue };
+            let Some(file) = self.open(&entry.path) else { continue };
+            // The text may be newer than the map.
+            let now = file.symbols.iter().find(|known| known.name == symbol.name);
+            if let Some(lines) = now.map(|known| file.lines_of(known)) {
+                self.add_overview(&file, lines.start..lines.end.min(lines.start + HEAD_LINES));
+            }
+        }
+        self.evidence.map = (!map.entries.is_empty()).then(|| map.outline());
+    }
+
+    fn add_overview(&mut self, file: &File, lines: Range<u32>) {
+        if let Some(mut excerpt) = file.excerpt(lines, Origin::Found, self.terms) {
+            excerpt.coverage = OVERVIEW_COVERAGE;
+            self.evidence.cited.push(excerpt);
+        }
     }
 
     fn search(&mut self, request: &ChatRequest, within: Vec<String>) {

@@ -150,6 +150,13 @@ fn excerpts(
         left = left.saturating_sub(estimate_tokens(&part));
         text.push_str(&part);
     }
+    // A tiny model takes a list of names for something to go on with.
+    if let Some(map) = evidence.map.as_deref().filter(|_| capability != Capability::Tiny) {
+        let kept = prompt::keep_start(map, Budget::estimated(left / 2));
+        let part = format!("The most important files and definitions:\n```\n{kept}```\n\n");
+        left = left.saturating_sub(estimate_tokens(&part));
+        text.push_str(&part);
+    }
     let mut shown = 0;
     for (index, excerpt) in evidence.cited.iter().enumerate() {
         // What the person pointed at is all that a tiny model can keep in mind.

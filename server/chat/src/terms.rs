@@ -56,6 +56,87 @@ const GENERIC_WORDS: &[&str] = &[
     "workspace",
 ];
 
+/// Words for everything that is there.
+const WHOLE_WORDS: &[&str] = &[
+    "app",
+    "application",
+    "architecture",
+    "codebase",
+    "crate",
+    "library",
+    "overview",
+    "package",
+    "program",
+    "project",
+    "repo",
+    "repository",
+    "workspace",
+];
+
+/// What one asks about everything that is there.
+const OVERVIEW_WORDS: &[&str] = &[
+    "begin",
+    "big",
+    "built",
+    "central",
+    "components",
+    "consist",
+    "consists",
+    "describe",
+    "design",
+    "designed",
+    "entire",
+    "entry",
+    "folders",
+    "general",
+    "important",
+    "key",
+    "laid",
+    "layout",
+    "modules",
+    "most",
+    "organisation",
+    "organised",
+    "organization",
+    "organized",
+    "parts",
+    "picture",
+    "pieces",
+    "point",
+    "points",
+    "purpose",
+    "read",
+    "reading",
+    "start",
+    "structure",
+    "structured",
+    "summarise",
+    "summarize",
+    "summary",
+    "together",
+    "understand",
+    "whole",
+];
+
+/// Whether a question is about the workspace as a whole and about nothing in it.
+pub(crate) fn is_about_workspace(message: &str) -> bool {
+    let mut names_it = false;
+    for token in message.split(|ch: char| !(ch.is_alphanumeric() || ch == '_')) {
+        let lower = token.to_lowercase();
+        let word = lower.as_str();
+        if WHOLE_WORDS.contains(&word) {
+            names_it = true;
+        } else if token.chars().count() >= 2
+            && ![STOP_WORDS, GENERIC_WORDS, OVERVIEW_WORDS]
+                .iter()
+                .any(|words| words.contains(&word))
+        {
+            return false;
+        }
+    }
+    names_it
+}
+
 /// The words of a question, with their weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Terms {
@@ -258,6 +339,45 @@ mod tests {
         assert!(half > none && full > half);
         assert!(none.abs() < 1e-6, "{none}");
         assert!(Terms::of("Explain what this code does.").is_vague());
+    }
+
+    #[test]
+    fn questions_about_the_whole_workspace_are_told_from_others() {
+        for question in [
+            "What does this project do?",
+            "How is the codebase organised?",
+            "Give me an overview.",
+            "Explain the architecture of this repository",
+            "What are the most important files in this workspace?",
+            "Where should I start reading this project?",
+        ] {
+            assert!(is_about_workspace(question), "{question}");
+        }
+        for question in [
+            "What does this code do?",
+            "Where are the tests?",
+            "How does the project parse headers?",
+            "Explain the architecture of the lexer",
+            "Which package sends mail?",
+            "",
+        ] {
+            assert!(!is_about_workspace(question), "{question}");
+        }
+    }
+
+    #[test]
+    fn no_question_of_the_evaluation_is_about_everything() {
+        let mut count = 0;
+        for file in ["questions", "development"] {
+            let path = format!("../../tests/eval/retrieval/{file}.toml");
+            let text = std::fs::read_to_string(path).expect("the questions are there");
+            for line in text.lines().filter(|line| line.contains('"')) {
+                let question = line.split('"').nth(1).unwrap_or_default();
+                assert!(!is_about_workspace(question), "{question}");
+                count += 1;
+            }
+        }
+        assert!(count > 30, "{count}");
     }
 
     #[test]

@@ -131,6 +131,25 @@ fn an_answer_cites_lines_that_exist() {
 }
 
 #[test]
+fn a_question_about_the_whole_workspace_is_answered_from_its_map() {
+    let fixture = Fixture::new();
+    let request = question("What does this project do and how is it organised?");
+    let answer = fixture.ask(None, &request);
+    assert!(
+        answer.answer.contains("src/policy.rs\n  pub struct LogMergePolicy"),
+        "{}",
+        answer.answer
+    );
+    let cited: Vec<&str> = answer.citations.iter().map(|place| place.path.as_str()).collect();
+    assert!(cited.contains(&"src/policy.rs") && cited.contains(&"src/tokenizer.rs"), "{cited:?}");
+    let model = FakeLanguageModel::new(["It merges segments [1]."]);
+    fixture.ask(Some(&model), &request);
+    let prompt = prompt_of(&model, 0);
+    assert!(prompt.contains("The most important files and definitions:"), "{prompt}");
+    assert!(prompt.contains("[1] src/"), "{prompt}");
+}
+
+#[test]
 fn without_a_model_the_index_answers() {
     let fixture = Fixture::new();
     let answer = fixture.ask(None, &question("What does LogMergePolicy do?"));

@@ -5,6 +5,7 @@ mod doctor;
 mod edit;
 mod index;
 mod lsp;
+mod map;
 mod models;
 mod search;
 mod status;
@@ -29,6 +30,8 @@ pub enum Command {
     Search(search::SearchArgs),
     /// List definitions
     Symbols(symbols::SymbolsArgs),
+    /// Show the most important files and definitions as an outline
+    Map(map::MapArgs),
     /// Show what ghost text would show at a place
     Complete(complete::CompleteArgs),
     /// Ask about the workspace; a pipe on standard input is context
@@ -63,6 +66,7 @@ impl Command {
             Self::Index(args) => index::run(&args, global),
             Self::Search(args) => search::run(&args, global),
             Self::Symbols(args) => symbols::run(&args, global),
+            Self::Map(args) => map::run(&args, global),
             Self::Complete(args) => complete::run(&args, global),
             Self::Ask(args) => ask::run(&args, global),
             Self::Edit(args) => edit::run(&args, global),

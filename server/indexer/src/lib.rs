@@ -8,6 +8,7 @@
 
 mod embeddings;
 mod indexer;
+mod links;
 mod live;
 mod lock;
 mod prepare;
@@ -22,4 +23,4 @@ pub use report::{
     IndexError, IndexReport, IndexState, IndexStatus, Progress, Seconds, SkippedFile, Stage,
 };
 pub use snapshot::{Found, IndexSnapshot};
-pub use store::{ChunkRow, FileRow, FileRows, SymbolRow};
+pub use store::{ChunkRow, FileRow, FileRows, ImportRow, Links, SymbolRow, Uses};

@@ -14,6 +14,8 @@ use syntax::{Language, ParseFailure, ParseLimits, Syntax};
 use text::LineIndex;
 use vfs_notify::{FoundFile, generated_content};
 
+use crate::links;
+
 /// A file changed so shortly before it was read may change again within the same time stamp (FAT
 /// counts in steps of two seconds), so its stamp is not trusted.
 const RACY: Duration = Duration::from_secs(2);
@@ -165,8 +167,8 @@ fn rows(
             doc: symbol.doc.map(|doc| cut(&doc, DOC_BYTES).into()),
         })
         .collect();
-    let vectors = Matrix::default();
-    let mut rows = FileRows { file: row, chunks, symbols, vectors };
+    let links = syntax.map(|syntax| links::of(syntax, text)).unwrap_or_default();
+    let mut rows = FileRows { file: row, chunks, symbols, vectors: Matrix::default(), links };
     rows.vectors = vectors_of(&rows, text);
     rows
 }
@@ -238,8 +240,7 @@ impl Prepared {
 
 fn skipped(mut row: FileRow, reason: &str) -> Prepared {
     row.skipped = Some(reason.into());
-    let rows = FileRows::empty(row);
-    Prepared { rows, text: "".into() }
+    Prepared { rows: FileRows::empty(row), text: "".into() }
 }
 
 fn read_bytes(file: &FoundFile) -> io::Result<Vec<u8>> {

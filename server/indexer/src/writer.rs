@@ -77,7 +77,7 @@ impl Writer {
         for file in loaded.damaged {
             tracing::warn!(path = %file.path, "a damaged row is made anew");
             redo.insert(Arc::clone(&file.path));
-            files.insert(Arc::clone(&file.path), Arc::new(empty(file)));
+            files.insert(Arc::clone(&file.path), Arc::new(FileRows::empty(file)));
         }
         for rows in loaded.files {
             files.insert(Arc::clone(&rows.file.path), Arc::new(rows));
@@ -238,10 +238,6 @@ impl Reader {
         self.version = Some(version);
         Ok(Some(Base::new(files, reader)))
     }
-}
-
-fn empty(file: FileRow) -> FileRows {
-    FileRows::empty(file)
 }
 
 /// Opens the rows; structural damage is found before anything is read from them.

@@ -28,13 +28,13 @@ impl Numbers {
 
     fn source(&mut self) -> String {
         let words = ["parse", "header", "cache", "index", "token", "query", "write", "merge"];
-        let mut text = String::from("//! A module.\n");
+        let mut text = format!("//! A module.\nuse crate::{}::make;\n", words[self.next(8)]);
         for _ in 0..=self.next(6) {
             let (one, two) = (words[self.next(8)], words[self.next(8)]);
             let number = self.next(1000);
             let function = format!(
                 "/// Makes a {one} of the {two}.\npub fn {one}_{two}_{number}(value: u32) -> u32 {{\n    \
-                 let {two} = value + {number};\n    {two}\n}}\n\n"
+                 let {two} = value + make_{one}({number});\n    {two}\n}}\n\n"
             );
             text.push_str(&function);
         }

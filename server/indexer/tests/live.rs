@@ -112,6 +112,25 @@ fn a_save_is_found_before_it_is_stored_and_after() {
 }
 
 #[test]
+fn what_a_file_uses_and_imports_follows_its_text() {
+    let setup = Setup::new(&[("a.rs", "use crate::b::beta;\nfn alpha() { beta(); }\n")]);
+    let indexer = setup.updated();
+    let links = |snapshot: &IndexSnapshot| {
+        let rows = snapshot.file("a.rs").unwrap();
+        let imports = rows.links.imports().map(|import| import.path.to_owned());
+        (rows.links.uses_of("beta").calls, rows.links.uses_of("gamma").calls, imports.collect())
+    };
+    assert_eq!(links(&indexer.snapshot()), (1, 0, vec!["crate::b".to_owned()]));
+    indexer.document_changed(&setup.path("a.rs"), "fn alpha() { gamma(); }\n".into());
+    indexer.settle();
+    assert_eq!(links(&indexer.snapshot()), (0, 1, vec![]));
+    indexer.document_closed(&setup.path("a.rs"));
+    drop(indexer);
+    let stored = setup.open(IndexOptions::default()).snapshot();
+    assert_eq!(links(&stored), (1, 0, vec!["crate::b".to_owned()]));
+}
+
+#[test]
 fn ignored_files_are_not_found_however_they_are_told() {
     let setup = Setup::new(&[(".gitignore", "out/\n*.gen.rs\n"), ("a.rs", "fn alpha() {}\n")]);
     let indexer = setup.updated();

@@ -71,6 +71,7 @@ pub static REQUESTS: &[Route] = &[
     route!("hearth/undo", Interactive; edit::undo),
     route!("hearth/index", Interactive; index::index),
     route!("hearth/search", Interactive; symbol::search),
+    route!("hearth/map", Interactive; symbol::map),
     route!("hearth/status", Interactive; index::status),
     route!("hearth/explainCompletion", Interactive; completion::explain_completion),
 ];

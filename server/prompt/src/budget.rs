@@ -4,7 +4,12 @@ const BYTES_PER_TOKEN: f32 = 3.2;
 
 /// How many tokens `text` will have at most, roughly. For budgets that need no exact count.
 pub fn estimate_tokens(text: &str) -> usize {
-    (text.len() as f32 / BYTES_PER_TOKEN).ceil() as usize
+    estimate_tokens_of(text.len())
+}
+
+/// How many tokens a text of so many bytes will have at most, roughly.
+pub fn estimate_tokens_of(bytes: usize) -> usize {
+    (bytes as f32 / BYTES_PER_TOKEN).ceil() as usize
 }
 
 /// How many tokens a prompt may have, and how they are counted.

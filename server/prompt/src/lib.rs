@@ -10,7 +10,7 @@ mod fim;
 mod format;
 mod template;
 
-pub use budget::{Budget, estimate_tokens, keep_end, keep_start};
+pub use budget::{Budget, estimate_tokens, estimate_tokens_of, keep_end, keep_start};
 pub use capability::Capability;
 pub use chat::{ChatMessage, ChatPrompt, PromptError, Role, chat_prompt};
 pub use fim::{Excerpt, FimContext, FimPrompt, fim_prompt};

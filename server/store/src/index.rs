@@ -10,6 +10,7 @@ use text::TextRange;
 
 use crate::{
     database::{self, Durability, StoreError},
+    links::Links,
     rows::{ChunkRow, FileRow, FileRows, SymbolRow},
 };
 
@@ -70,6 +71,7 @@ CREATE TABLE static_vectors (
     dimensions INTEGER NOT NULL,
     vectors BLOB NOT NULL
 );
+CREATE TABLE links (file INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 ",
 ];
 
@@ -154,7 +156,7 @@ impl IndexStore {
             transaction.execute_batch(
                 "INSERT OR IGNORE INTO lexical_pending SELECT id FROM files;
                  DELETE FROM files; DELETE FROM chunks; DELETE FROM symbols;
-                 DELETE FROM static_vectors;",
+                 DELETE FROM static_vectors; DELETE FROM links;",
             )
         })
     }
@@ -298,6 +300,7 @@ fn remove_rows(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     transaction.prepare_cached("DELETE FROM chunks WHERE file = ?1")?.execute([id])?;
     transaction.prepare_cached("DELETE FROM symbols WHERE file = ?1")?.execute([id])?;
     transaction.prepare_cached("DELETE FROM static_vectors WHERE file = ?1")?.execute([id])?;
+    transaction.prepare_cached("DELETE FROM links WHERE file = ?1")?.execute([id])?;
     Ok(())
 }
 
@@ -373,6 +376,11 @@ fn put_rows(transaction: &Transaction<'_>, rows: &FileRows) -> rusqlite::Result<
         transaction
             .prepare_cached("INSERT INTO static_vectors VALUES (?1, ?2, ?3)")?
             .execute(params![id, rows.vectors.dimensions() as i64, rows.vectors.as_bytes()])?;
+    }
+    if rows.links != Links::default() {
+        transaction
+            .prepare_cached("INSERT INTO links VALUES (?1, ?2)")?
+            .execute(params![id, rows.links.packed()])?;
     }
     Ok(())
 }
@@ -468,6 +476,14 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
         };
         let dimensions = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
         rows.vectors = Matrix::from_bytes(row.get_ref(2)?.as_blob()?, dimensions);
+    }
+
+    let mut statement = transaction.prepare("SELECT file, packed FROM links")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some((rows, _)) = place.get(&row.get(0)?).and_then(|at| files.get_mut(*at)) {
+            rows.links = Links::of_packed(row.get_ref(1)?.as_blob()?);
+        }
     }
 
     let mut loaded = LoadedIndex::default();

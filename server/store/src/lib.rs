@@ -7,6 +7,7 @@
 mod conversations;
 mod database;
 mod index;
+mod links;
 mod rows;
 mod vectors;
 
@@ -16,5 +17,6 @@ pub use conversations::{
 };
 pub use database::StoreError;
 pub use index::{IndexBatch, IndexStore, LoadedIndex, Opened};
+pub use links::{ImportRow, Links, Uses};
 pub use rows::{ChunkRow, FileRow, FileRows, SymbolRow};
 pub use vectors::VectorStore;

@@ -3,6 +3,8 @@ use std::{ops::Range, sync::Arc};
 use static_embedding::Matrix;
 use text::TextRange;
 
+use crate::links::Links;
+
 /// What is known about one file of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRow {
@@ -77,12 +79,20 @@ pub struct FileRows {
     pub symbols: Vec<SymbolRow>,
     /// A static vector for each chunk, in their order.
     pub vectors: Matrix,
+    /// The names that it uses and what it imports.
+    pub links: Links,
 }
 
 impl FileRows {
     /// A file in which nothing was found.
     pub fn empty(file: FileRow) -> Self {
-        Self { file, chunks: Vec::new(), symbols: Vec::new(), vectors: Matrix::default() }
+        Self {
+            file,
+            chunks: Vec::new(),
+            symbols: Vec::new(),
+            vectors: Matrix::default(),
+            links: Links::default(),
+        }
     }
 
     /// A digest of everything but the row id, to notice a damaged row when it is read back.
@@ -135,6 +145,7 @@ impl FileRows {
             hasher.update(&chunk.hash);
         }
         hasher.update(&self.vectors.as_bytes());
+        hasher.update(self.links.packed());
         let mut digest = [0; 8];
         digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
         digest

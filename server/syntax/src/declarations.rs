@@ -2,14 +2,14 @@ use streaming_iterator::StreamingIterator;
 use text::TextRange;
 use tree_sitter::{Node, Query, QueryCursor, QueryError, Tree};
 
-use crate::{SymbolKind, declarator};
+use crate::{ReferenceKind, SymbolKind, declarator, references::ImportPart};
 
 /// How many matches of a query may be in progress at once. Beyond it the earliest are given up,
 /// which bounds memory on hostile input; real code stays far below.
 const MATCH_LIMIT: u32 = 4096;
 
-/// The compiled `tags.scm` and `chunks.scm` of a language: one query, so that one walk over the
-/// tree answers both.
+/// The compiled `tags.scm`, `references.scm` and `chunks.scm` of a language: one query, so that one
+/// walk over the tree answers them all.
 ///
 /// Captures of `tags.scm`:
 /// - `@definition.<kind>`: the whole definition, with `@name` (or `@qualified`, whose last part is
@@ -23,6 +23,16 @@ const MATCH_LIMIT: u32 = 4096;
 /// - `@wrapper`: belongs to the definition that it ends with (`export`, decorators, `template`).
 /// - `@comment`, `@attribute`: belong to what follows them.
 /// - `@_…`: for predicates only.
+///
+/// Captures of `references.scm`:
+/// - `@reference.<kind>`: a name that is used. Where several patterns find one name, the kind that
+///   says most counts.
+/// - `@binding`: the name of a parameter or of a variable in a function. Where such a name is used
+///   as a plain value, nothing outside the file is meant.
+/// - `@import.path`, `@import.name`: what is imported from where; `@import` is the statement that
+///   joins them.
+/// - `@import.tree`: a statement that imports several paths with a common beginning.
+/// - `@import.module`: a part of the same module that stands in a file of its own.
 ///
 /// Capture of `chunks.scm`: `@unit`, what may stand in a chunk of its own.
 pub(crate) struct Declarations {
@@ -44,6 +54,13 @@ enum Role {
     Wrapper,
     Lead,
     Unit,
+    Reference(ReferenceKind),
+    Binding,
+    Import,
+    ImportPath,
+    ImportName,
+    ImportTree,
+    ImportModule,
     Predicate,
 }
 
@@ -71,17 +88,18 @@ pub(crate) struct Found<'tree> {
     pub(crate) wrappers: Vec<TextRange>,
     pub(crate) leads: Vec<TextRange>,
     pub(crate) units: Vec<TextRange>,
+    pub(crate) references: Vec<(TextRange, ReferenceKind)>,
+    pub(crate) bindings: Vec<TextRange>,
+    pub(crate) imports: Vec<ImportPart>,
 }
 
 impl Declarations {
     /// Compiles the queries. Fails on a query that does not fit the parser.
     pub(crate) fn compile(
         parser: &tree_sitter::Language,
-        tags: &[&str],
-        chunks: &[&str],
+        sources: &[&str],
     ) -> Result<Self, QueryError> {
-        let source = [tags, chunks].concat().join("\n");
-        let query = Query::new(parser, &source)?;
+        let query = Query::new(parser, &sources.join("\n"))?;
         let roles = query.capture_names().iter().map(|name| Role::of(name)).collect();
         Ok(Self { query, roles })
     }
@@ -96,6 +114,7 @@ impl Declarations {
             let mut whole = None;
             let (mut name, mut qualified) = (None, false);
             let (mut statement, mut container, mut is_function) = (None, None, false);
+            let (mut import, mut part) = (None, None);
             for capture in item.captures() {
                 let range = || TextRange::from(capture.node.byte_range());
                 match self.roles[capture.index as usize] {
@@ -114,8 +133,18 @@ impl Declarations {
                     Role::Wrapper => found.wrappers.push(range()),
                     Role::Lead => found.leads.push(range()),
                     Role::Unit => found.units.push(range()),
+                    Role::Reference(kind) => found.references.push((range(), kind)),
+                    Role::Binding => found.bindings.push(range()),
+                    Role::Import => import = Some(capture.node.start_byte()),
+                    Role::ImportPath => part = Some(ImportPart::path(range())),
+                    Role::ImportName => part = Some(ImportPart::name(range())),
+                    Role::ImportTree => part = Some(ImportPart::tree(range())),
+                    Role::ImportModule => part = Some(ImportPart::module(range())),
                     Role::Predicate => {}
                 }
+            }
+            if let Some(part) = part {
+                found.imports.push(part.of_statement(import));
             }
             if let (Some((node, kind)), Some(name)) = (whole, name) {
                 let kind = match kind {
@@ -153,11 +182,21 @@ impl Role {
             "wrapper" => Self::Wrapper,
             "comment" | "attribute" => Self::Lead,
             "unit" => Self::Unit,
+            "binding" => Self::Binding,
+            "import" => Self::Import,
+            "import.path" => Self::ImportPath,
+            "import.name" => Self::ImportName,
+            "import.tree" => Self::ImportTree,
+            "import.module" => Self::ImportModule,
             other if other.starts_with('_') => Self::Predicate,
             other => other
                 .strip_prefix("definition.")
                 .and_then(SymbolKind::of_name)
                 .map(Self::Definition)
+                .or_else(|| {
+                    let kind = other.strip_prefix("reference.")?;
+                    ReferenceKind::of_name(kind).map(Self::Reference)
+                })
                 .expect("each query is tested to use the captures listed here"),
         }
     }

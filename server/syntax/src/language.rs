@@ -14,6 +14,8 @@ struct Source {
     toml: &'static str,
     /// `tags.scm` of the language, after those that it builds on.
     tags: &'static [&'static str],
+    /// `references.scm`, likewise.
+    references: &'static [&'static str],
     /// `chunks.scm`, likewise.
     chunks: &'static [&'static str],
     /// The generated parser.
@@ -36,6 +38,7 @@ macro_rules! languages {
                 env!("CARGO_MANIFEST_DIR"), "/../../grammars/", $folder, "/language.toml"
             )),
             tags: query_files!("tags.scm": $($base)* $folder),
+            references: query_files!("references.scm": $($base)* $folder),
             chunks: query_files!("chunks.scm": $($base)* $folder),
             parser: || $parser.into(),
         }),*]
@@ -213,7 +216,8 @@ impl Language {
     pub(crate) fn declarations(self) -> &'static Declarations {
         self.entry().declarations.get_or_init(|| {
             let source = &SOURCES[self.0];
-            Declarations::compile(self.parser(), source.tags, source.chunks)
+            let files = [source.tags, source.references, source.chunks].concat();
+            Declarations::compile(self.parser(), &files)
                 .expect("each query is tested against its parser")
         })
     }

@@ -4,12 +4,13 @@ use text::TextRange;
 use tree_sitter::Tree;
 
 use crate::{
-    Language, Symbol, SymbolKind,
+    Import, Language, Reference, Symbol, SymbolKind,
     declarations::{Declared, Found},
-    signature,
+    references, signature,
 };
 
-/// What one walk over a tree tells: the definitions and where chunks may be cut.
+/// What one walk over a tree tells: the definitions, what is used and imported, and where chunks may
+/// be cut.
 #[derive(Debug)]
 pub(crate) struct Outline {
     /// In the order of their names.
@@ -17,6 +18,10 @@ pub(crate) struct Outline {
     /// Ranges that may stand in a chunk of their own, sorted.
     pub(crate) units: Vec<TextRange>,
     pub(crate) leads: Leads,
+    /// In the order of the text.
+    pub(crate) references: Vec<Reference>,
+    /// In the order of the text.
+    pub(crate) imports: Vec<Import>,
 }
 
 impl Outline {
@@ -26,8 +31,10 @@ impl Outline {
         let mut units = std::mem::take(&mut found.units);
         units.sort_unstable();
         units.dedup();
+        let references = references::of(&mut found, text);
+        let imports = references::imports_of(&mut found, language, text);
         let symbols = Nesting { language, text, leads: &leads }.symbols(found);
-        Self { symbols, units, leads }
+        Self { symbols, units, leads, references, imports }
     }
 
     /// Whether a node is one that may stand alone.

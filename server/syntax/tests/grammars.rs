@@ -1,11 +1,11 @@
 //! Every language against its examples: each `grammars/<language>/tests/<name>` is a source file
-//! and `<name>.symbols` beside it the definitions that must be found there, `<name>.chunks` the
-//! chunks. Run with `UPDATE_EXPECTED=1` to write the listings anew, and read the difference.
+//! and beside it `<name>.symbols` lists the definitions that must be found there, `<name>.references`
+//! the names that are used (with their lines) and imported, `<name>.chunks` the chunks. Run with `UPDATE_EXPECTED=1` to write the listings anew, and read the difference.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use base::CancelToken;
-use syntax::{Language, ParseLimits, chunks, errors, parse, symbols};
+use syntax::{Language, ParseLimits, chunks, errors, imports, parse, references, symbols};
 use text::LineIndex;
 
 /// Compares what is found in `source` with the listings beside it.
@@ -43,7 +43,23 @@ fn check(language: Language, source: &Path) -> Vec<String> {
         writeln!(cut, "{first}-{last} {} bytes {kind} {symbol}", chunk.range.len())
             .expect("writing to a string");
     }
-    [("symbols", found), ("chunks", cut)]
+    let mut used: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for reference in references(&syntax, &text) {
+        let name = reference.range.slice(&text).expect("references lie in the text");
+        let lines = used.entry((reference.kind, name)).or_default();
+        lines.push(line(reference.range.start).to_string());
+    }
+    let mut refers = String::new();
+    for import in imports(&syntax, &text) {
+        writeln!(refers, "import {} {}", import.path, import.names.join(" ").trim_end())
+            .expect("writing to a string");
+    }
+    let refers = refers.replace(" \n", "\n");
+    let used = used.iter().fold(refers, |mut listing, ((kind, name), lines)| {
+        writeln!(listing, "{kind} {name} {}", lines.join(" ")).expect("writing to a string");
+        listing
+    });
+    [("symbols", found), ("references", used), ("chunks", cut)]
         .into_iter()
         .filter_map(|(kind, listing)| compare(source, kind, &listing))
         .collect()
@@ -68,7 +84,7 @@ fn compare(source: &Path, kind: &str, listing: &str) -> Option<String> {
 }
 
 #[test]
-fn examples_have_the_listed_symbols_and_chunks() {
+fn examples_have_the_listed_symbols_references_and_chunks() {
     let grammars = Path::new("../../grammars");
     let mut differences = Vec::new();
     for language in Language::all() {
@@ -76,7 +92,10 @@ fn examples_have_the_listed_symbols_and_chunks() {
         let mut sources: Vec<_> = fs::read_dir(&folder)
             .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
             .map(|entry| entry.expect("a readable folder").path())
-            .filter(|path| path.extension().is_some_and(|end| end != "symbols" && end != "chunks"))
+            .filter(|path| {
+                let listing = |end: &str| matches!(end, "symbols" | "references" | "chunks");
+                !path.extension().is_some_and(|end| listing(&end.to_string_lossy()))
+            })
             .collect();
         sources.sort();
         assert!(!sources.is_empty(), "{} has an example", language.name());

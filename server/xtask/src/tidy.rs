@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 10] = [
         "inference-worker",
     ],
     &["indexer"],
-    &["retrieval", "instant"],
+    &["retrieval", "code-graph", "instant"],
     &["completion", "chat", "edit"],
     &[],
     &["assistant"],

@@ -1,6 +1,6 @@
 //! Finding code by name and by words.
 
-use assistant::{SearchAnswer, SearchParams};
+use assistant::{MapAnswer, MapParams, SearchAnswer, SearchParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -37,6 +37,11 @@ pub fn workspace_symbol(
 /// `hearth/search`
 pub fn search(context: &Context, params: &SearchParams) -> Result<SearchAnswer, Failure> {
     Ok(context.assistant()?.search(params, &context.cancel)?)
+}
+
+/// `hearth/map`
+pub fn map(context: &Context, params: &MapParams) -> Result<MapAnswer, Failure> {
+    Ok(context.assistant()?.map(params, &context.cancel)?)
 }
 
 /// The protocol's number for a kind of symbol.

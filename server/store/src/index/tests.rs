@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::links::Uses;
 
 fn rows(path: &str, symbols: &[&str]) -> FileRows {
     let span = |at: usize| TextRange::new(at * 10, at * 10 + 9);
@@ -44,7 +45,16 @@ fn rows(path: &str, symbols: &[&str]) -> FileRows {
             })
             .collect(),
         vectors: Matrix::quantise(symbols.iter().map(|_| &[0.5, -1.0][..]), 2),
+        links: links(symbols),
     }
+}
+
+/// The file uses each of these once.
+fn links(names: &[&str]) -> Links {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    let one = |name| (name, Uses { calls: 1, ..Uses::default() });
+    Links::new(&names.iter().copied().map(one).collect::<Vec<_>>(), &[])
 }
 
 fn put(store: &mut IndexStore, files: Vec<FileRows>) -> IndexBatch {
@@ -97,6 +107,35 @@ fn a_changed_row_is_noticed_and_costs_only_its_file() {
     let loaded = store.load().unwrap();
     assert_eq!(loaded.files.len(), 1);
     assert_eq!(&*loaded.damaged[0].path, "b.rs");
+}
+
+#[test]
+fn a_changed_link_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = IndexStore::open(folder.path()).unwrap();
+    put(&mut store, vec![rows("a.rs", &["one"]), rows("b.rs", &["two"])]);
+    let other = links(&["twq"]);
+    store
+        .connection
+        .execute("UPDATE links SET packed = ?1 WHERE file = 2", [other.packed()])
+        .unwrap();
+    assert_eq!(&*store.load().unwrap().damaged[0].path, "b.rs");
+}
+
+#[test]
+fn an_index_without_links_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let before = database::open(&path, &MIGRATIONS[..1], Durability::Derived).unwrap();
+    before
+        .execute("INSERT INTO files VALUES (7, 'a.rs', 1, 2, 3, x'00', 'rust', 1, NULL, x'00')", [])
+        .unwrap();
+    drop(before);
+    let (store, opened) = IndexStore::open(folder.path()).unwrap();
+    assert_eq!(opened, Opened::Existing);
+    let loaded = store.load().unwrap();
+    assert!(loaded.files.is_empty() && loaded.damaged.is_empty());
+    assert_eq!(store.pending().unwrap(), [7], "its documents go as well");
 }
 
 #[test]
