@@ -167,8 +167,8 @@ fn rows(
             doc: symbol.doc.map(|doc| cut(&doc, DOC_BYTES).into()),
         })
         .collect();
-    let links = syntax.map(|syntax| links::of(syntax, text)).unwrap_or_default();
-    let mut rows = FileRows { file: row, chunks, symbols, vectors: Matrix::default(), links };
+    let mut rows = FileRows { chunks, symbols, ..FileRows::empty(row) };
+    rows.links = syntax.map(|syntax| links::of(syntax, text)).unwrap_or_default();
     rows.vectors = vectors_of(&rows, text);
     rows
 }
