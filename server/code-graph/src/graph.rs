@@ -6,7 +6,11 @@ use std::{
 use indexer::{FileRows, IndexSnapshot, SymbolRow, Uses};
 use syntax::SymbolKind;
 
-use crate::{rank::Matrix, resolve::Resolver, weight};
+use crate::{
+    rank::Matrix,
+    resolve::{Place, Resolver},
+    weight,
+};
 
 /// Stands for the name of an import as a whole.
 const NO_NAME: u32 = u32::MAX;
@@ -19,8 +23,10 @@ pub struct CodeGraph {
     free: Vec<u32>,
     slots: HashMap<Arc<str>, u32>,
     names: HashMap<Arc<str>, u32>,
-    /// By name, in no order: who defines it.
+    /// By name: who defines it, by slot.
     definitions: Vec<Vec<Definition>>,
+    /// Made anew when files come or go.
+    resolver: Option<Resolver>,
     matrix: OnceLock<Matrix>,
 }
 
@@ -28,6 +34,8 @@ struct File {
     rows: Arc<FileRows>,
     /// What it uses of others: by the name that is used, imports last.
     links: Vec<Link>,
+    /// The files that these lead to, each once, the heaviest first.
+    edges: Vec<(u32, f32)>,
 }
 
 /// One name of one file that another uses.
@@ -66,31 +74,42 @@ impl CodeGraph {
     /// whose names nobody else's change can touch cost nothing; when files came or went every link
     /// is found again, as any import may mean another file now.
     pub fn update(&mut self, index: &IndexSnapshot) -> bool {
-        self.update_to(index.files())
+        let files: Vec<&Arc<FileRows>> = index.files().collect();
+        self.update_to(files.iter().copied())
     }
 
-    fn update_to<'a>(&mut self, files: impl Iterator<Item = &'a Arc<FileRows>>) -> bool {
+    fn update_to<'a>(&mut self, files: impl Iterator<Item = &'a Arc<FileRows>> + Clone) -> bool {
+        let files = files.filter(|rows| takes_part(rows));
         let mut changed: Vec<Arc<FileRows>> = Vec::new();
-        let mut seen: HashSet<&str> = HashSet::new();
-        let mut came = false;
-        for rows in files.filter(|rows| takes_part(rows)) {
-            seen.insert(&rows.file.path);
+        let mut known = 0;
+        let mut moved = false;
+        for rows in files.clone() {
             match self.file(&rows.file.path) {
-                Some(file) if Arc::ptr_eq(&file.rows, rows) => continue,
-                Some(_) => {}
-                None => came = true,
+                Some(file) => {
+                    known += 1;
+                    if Arc::ptr_eq(&file.rows, rows) {
+                        continue;
+                    }
+                    moved |= file.rows.file.language != rows.file.language;
+                }
+                None => moved = true,
             }
             changed.push(Arc::clone(rows));
         }
-        let gone: Vec<Arc<str>> =
-            self.slots.keys().filter(|path| !seen.contains(&***path)).map(Arc::clone).collect();
+        let mut gone: Vec<Arc<str>> = Vec::new();
+        if known < self.slots.len() {
+            let there: HashSet<&str> = files.map(|rows| &*rows.file.path).collect();
+            let paths = self.slots.keys().filter(|path| !there.contains(&***path));
+            gone.extend(paths.map(Arc::clone));
+            moved = true;
+        }
         if changed.is_empty() && gone.is_empty() {
             return false;
         }
         let mut redefined: HashSet<u32> = HashSet::new();
         let mut relinked: Vec<u32> = Vec::new();
-        for path in &gone {
-            if let Some(slot) = self.slots.remove(path) {
+        for path in gone {
+            if let Some(slot) = self.slots.remove(&path) {
                 self.undefine(slot, &mut redefined);
                 self.files[slot as usize] = None;
                 self.free.push(slot);
@@ -105,14 +124,15 @@ impl CodeGraph {
             if !same {
                 self.undefine(slot, &mut redefined);
             }
-            let links = Vec::new();
-            self.files[slot as usize] = Some(File { rows: Arc::clone(&rows), links });
+            let file = File { rows: Arc::clone(&rows), links: Vec::new(), edges: Vec::new() };
+            self.files[slot as usize] = Some(file);
             if !same {
                 self.define(slot, &rows, &mut redefined);
             }
             relinked.push(slot);
         }
-        if came || !gone.is_empty() {
+        if moved {
+            self.resolver = None;
             relinked = self.live().collect();
         } else if !redefined.is_empty() {
             relinked.extend(self.users_of(&redefined));
@@ -270,107 +290,133 @@ impl CodeGraph {
             };
             redefined.insert(id);
             let known = &mut self.definitions[id as usize];
-            match known.iter_mut().find(|definition| definition.slot == slot) {
-                Some(definition) => definition.kinds.push((kind, exposure)),
-                None => known.push(Definition { slot, kinds: vec![(kind, exposure)] }),
+            match known.binary_search_by_key(&slot, |definition| definition.slot) {
+                Ok(at) => known[at].kinds.push((kind, exposure)),
+                Err(at) => known.insert(at, Definition { slot, kinds: vec![(kind, exposure)] }),
             }
         }
     }
 
     /// The files that use one of these names.
     fn users_of(&self, names: &HashSet<u32>) -> Vec<u32> {
+        let mut wanted: Vec<&str> = self
+            .names
+            .iter()
+            .filter(|(_, id)| names.contains(id))
+            .map(|(name, _)| &**name)
+            .collect();
+        wanted.sort_unstable();
+        // Both are in order, so that one pass over the two tells.
+        let last = wanted.last().copied().unwrap_or_default();
         let uses_one = |file: &File| {
-            file.rows
-                .links
-                .uses()
-                .any(|(name, _)| self.names.get(name).is_some_and(|id| names.contains(id)))
+            let mut wanted = wanted.iter().peekable();
+            file.rows.links.uses().take_while(|(name, _)| *name <= last).any(|(name, _)| {
+                while wanted.next_if(|known| **known < name).is_some() {}
+                wanted.peek().is_some_and(|known| **known == name)
+            })
         };
         self.live_files().filter(|(_, file)| uses_one(file)).map(|(slot, _)| slot).collect()
     }
 
     /// Finds the links of these files again.
     fn link(&mut self, slots: &[u32]) {
-        let files = self.live_files().map(|(slot, file)| (slot, &file.rows));
-        let resolver = Resolver::new(files);
-        let found: Vec<(u32, Vec<Link>)> =
-            slots.iter().map(|slot| (*slot, self.links_of(*slot, &resolver))).collect();
-        for (slot, links) in found {
-            if let Some(Some(file)) = self.files.get_mut(slot as usize) {
-                file.links = links;
+        let resolver = self.resolver.take().unwrap_or_else(|| {
+            Resolver::new(self.live_files().map(|(slot, file)| (slot, &file.rows)))
+        });
+        for slot in slots {
+            let links = self.links_of(*slot, &resolver);
+            let edges = self.edges_of(&links);
+            if let Some(Some(file)) = self.files.get_mut(*slot as usize) {
+                (file.links, file.edges) = (links, edges);
             }
         }
+        self.resolver = Some(resolver);
+    }
+
+    /// Where links lead, each file once and only the heaviest.
+    fn edges_of(&self, links: &[Link]) -> Vec<(u32, f32)> {
+        let mut by_target: Vec<(u32, f32)> =
+            links.iter().map(|link| (link.target, link.weight)).collect();
+        // The sort is stable: what leads to one file is added up in the order of the names.
+        by_target.sort_by_key(|(target, _)| *target);
+        by_target.dedup_by(|next, sum| {
+            let same = next.0 == sum.0;
+            if same {
+                sum.1 += next.1;
+            }
+            same
+        });
+        // The order must not depend on which slots the files were given.
+        by_target.sort_by(|a, b| {
+            b.1.total_cmp(&a.1).then_with(|| self.path_of(a.0).cmp(self.path_of(b.0)))
+        });
+        by_target.truncate(weight::MOST_EDGES);
+        by_target.shrink_to_fit();
+        by_target
     }
 
     fn links_of(&self, slot: u32, resolver: &Resolver) -> Vec<Link> {
         let Some(rows) = self.rows(slot) else { return Vec::new() };
-        let mut imported: Vec<u32> =
-            rows.links.imports().flat_map(|import| resolver.resolve(slot, rows, import)).collect();
-        imported.sort_unstable();
-        imported.dedup();
-        let language = rows.file.language.as_deref().unwrap_or_default();
-        let mut packages: Vec<&str> =
-            imported.iter().filter_map(|at| resolver.package(*at)).collect();
-        if language == "rust" {
-            // `name::item` needs no import where `name` is a crate.
-            let named = rows.links.uses().filter_map(|(name, _)| resolver.package_named(name));
-            packages.extend(named);
-        }
-        let packages = |path: &str| packages.iter().any(|folder| path.starts_with(folder));
+        let view = View::new(slot, rows, resolver);
         let mut links = Vec::new();
         let mut meant: Vec<(u32, f32)> = Vec::new();
         for (name, uses) in rows.links.uses() {
             let Some(&id) = self.names.get(name) else { continue };
-            let definitions = &self.definitions[id as usize];
+            let definitions = self.definitions[id as usize].as_slice();
+            let of_slot = |slot: u32| {
+                let at = definitions.binary_search_by_key(&slot, |definition| definition.slot);
+                at.ok().map(|at| &definitions[at])
+            };
             // What the file calls so itself is what it means.
-            if definitions.iter().any(|definition| definition.slot == slot) {
+            if of_slot(slot).is_some() {
                 continue;
             }
-            let is_imported = |target: u32| imported.binary_search(&target).is_ok();
-            let in_package = |target: u32| packages(self.path_of(target));
-            let here = folder(&rows.file.path);
-            let is_beside = |target: u32| folder(self.path_of(target)) == here;
-            let some = |test: &dyn Fn(u32) -> bool| {
-                definitions.iter().any(|definition| test(definition.slot))
-            };
-            let anyone = |_: u32| true;
-            let folder_is_package = weight::folder_is_package(language);
-            let (known, factor): (&dyn Fn(u32) -> bool, _) = if some(&is_imported) {
-                (&is_imported, weight::IMPORTED)
-            } else if some(&in_package) {
-                (&in_package, weight::OF_PACKAGE)
-            } else if folder_is_package && some(&is_beside) {
-                (&is_beside, 1.0)
-            } else {
-                (&anyone, 0.0)
-            };
             meant.clear();
-            for definition in definitions.iter().filter(|definition| known(definition.slot)) {
-                let other =
-                    self.rows(definition.slot).and_then(|rows| rows.file.language.as_deref());
-                if other.map(weight::family) != Some(weight::family(language)) {
-                    continue;
+            let mut nearest = Nearness::Stranger;
+            let mut consider = |definition: &Definition| {
+                let nearness = view.nearness(definition.slot);
+                if nearness < Some(nearest) {
+                    return;
                 }
-                let of_kind =
-                    |kind| if factor > 0.0 { factor } else { weight::of_stranger(language, kind) };
-                let weight = attraction(definition, name, uses, &of_kind);
-                meant.extend(weight.map(|weight| (definition.slot, weight)));
+                let Some(nearness) = nearness else { return };
+                let of_place = |kind| match nearness {
+                    Nearness::Imported => weight::IMPORTED,
+                    Nearness::OfPackage => weight::OF_PACKAGE,
+                    Nearness::Beside => 1.0,
+                    Nearness::Stranger => weight::of_stranger(view.language, kind),
+                };
+                let Some(weight) = attraction(definition, name, uses, &of_place) else { return };
+                if nearness > nearest {
+                    nearest = nearness;
+                    meant.clear();
+                }
+                meant.push((definition.slot, weight));
+            };
+            if definitions.len() <= weight::LOOKED_AT {
+                definitions.iter().for_each(&mut consider);
+            } else {
+                view.imported.iter().filter_map(|slot| of_slot(*slot)).for_each(&mut consider);
             }
-            let factor = weight::of_name(name);
-            if meant.len() > weight::MOST_DEFINITIONS {
+            let most = match nearest {
+                Nearness::Stranger => weight::MOST_STRANGERS,
+                _ => weight::MOST_DEFINITIONS,
+            };
+            if meant.len() > most {
                 continue;
             }
-            let share = factor / meant.len() as f32;
+            let share = weight::of_name(name) / meant.len() as f32;
             links.extend(meant.iter().map(|(target, weight)| Link {
                 target: *target,
                 name: id,
                 weight: weight * share,
             }));
         }
-        links.extend(imported.into_iter().map(|target| Link {
-            target,
+        links.extend(view.imported.iter().map(|target| Link {
+            target: *target,
             name: NO_NAME,
             weight: weight::IMPORT,
         }));
+        links.shrink_to_fit();
         links
     }
 
@@ -381,8 +427,8 @@ impl CodeGraph {
             let mut order: Vec<u32> = self.live().collect();
             order.sort_by(|a, b| self.path_of(*a).cmp(self.path_of(*b)));
             let edges = order.iter().map(|slot| {
-                let links = self.files[*slot as usize].as_ref().map(|file| file.links.as_slice());
-                (*slot, links.unwrap_or_default().iter().map(|link| (link.target, link.weight)))
+                let edges = self.files[*slot as usize].as_ref().map(|file| file.edges.as_slice());
+                (*slot, edges.unwrap_or_default())
             });
             Matrix::new(self.files.len(), &order, edges)
         })
@@ -392,28 +438,111 @@ impl CodeGraph {
         self.rows(slot).map_or("", |rows| &rows.file.path)
     }
 
-    /// How much of the rank of its users each used name brings to the file that defines it: by file
-    /// and name.
-    pub(crate) fn name_ranks(&self, rank: &dyn Fn(u32) -> f64) -> HashMap<(u32, &str), f64> {
+    /// How much of the rank of its users each used name brings to the file that defines it, by file
+    /// and name, for the files that are `wanted`.
+    pub(crate) fn name_ranks(
+        &self,
+        rank: &dyn Fn(u32) -> f64,
+        wanted: &HashSet<u32>,
+    ) -> HashMap<(u32, &str), f64> {
+        let mut is_wanted = vec![false; self.files.len()];
+        for slot in wanted {
+            is_wanted[*slot as usize] = true;
+        }
         let mut by_id: HashMap<(u32, u32), f64> = HashMap::new();
         let matrix = self.matrix();
         for slot in matrix.order() {
             let Some(Some(file)) = self.files.get(*slot as usize) else { continue };
             let scale = rank(*slot) / matrix.out_weight(*slot).max(f64::MIN_POSITIVE);
-            for link in file.links.iter().filter(|link| link.name != NO_NAME) {
-                *by_id.entry((link.target, link.name)).or_default() +=
-                    scale * f64::from(link.weight);
-            }
-        }
-        let mut named: HashMap<(u32, &str), f64> = HashMap::with_capacity(by_id.len());
-        for (name, id) in &self.names {
-            for definition in &self.definitions[*id as usize] {
-                if let Some(rank) = by_id.get(&(definition.slot, *id)) {
-                    named.insert((definition.slot, name), *rank);
+            for link in &file.links {
+                if link.name != NO_NAME && is_wanted[link.target as usize] {
+                    *by_id.entry((link.target, link.name)).or_default() +=
+                        scale * f64::from(link.weight);
                 }
             }
         }
-        named
+        let of_file = |slot: &u32| {
+            let rows = self.rows(*slot)?;
+            Some((*slot, definitions(rows)))
+        };
+        wanted
+            .iter()
+            .filter_map(of_file)
+            .flat_map(|(slot, names)| names.map(move |(name, ..)| (slot, name)))
+            .filter_map(|(slot, name)| {
+                let id = self.names.get(name)?;
+                Some(((slot, name), *by_id.get(&(slot, *id))?))
+            })
+            .collect()
+    }
+}
+
+/// How near a definition is to a file that uses its name; only the nearest are meant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    /// Nothing says that the file knows it.
+    Stranger,
+    /// In the same folder, where that makes a package.
+    Beside,
+    /// In a package that the file imports.
+    OfPackage,
+    /// In a file that it imports.
+    Imported,
+}
+
+/// What a file knows of the others.
+struct View<'a> {
+    language: &'a str,
+    resolver: &'a Resolver,
+    own: Option<&'a Place>,
+    folder_is_package: bool,
+    /// Sorted.
+    imported: Vec<u32>,
+    /// Numbers of packages, sorted.
+    packages: Vec<u32>,
+}
+
+impl<'a> View<'a> {
+    fn new(slot: u32, rows: &'a FileRows, resolver: &'a Resolver) -> Self {
+        let language = rows.file.language.as_deref().unwrap_or_default();
+        let mut imported: Vec<u32> =
+            rows.links.imports().flat_map(|import| resolver.resolve(slot, rows, import)).collect();
+        imported.sort_unstable();
+        imported.dedup();
+        let mut packages: Vec<u32> =
+            imported.iter().filter_map(|slot| resolver.place(*slot)?.package).collect();
+        if language == "rust" {
+            // `name::item` needs no import where `name` is a crate.
+            let named = rows.links.uses().filter_map(|(name, _)| resolver.package_named(name));
+            packages.extend(named);
+        }
+        packages.sort_unstable();
+        packages.dedup();
+        Self {
+            language,
+            resolver,
+            own: resolver.place(slot),
+            folder_is_package: weight::folder_is_package(language),
+            imported,
+            packages,
+        }
+    }
+
+    /// `None` for a file of another family of languages.
+    fn nearness(&self, other: u32) -> Option<Nearness> {
+        let (own, place) = (self.own?, self.resolver.place(other)?);
+        if own.family != place.family {
+            return None;
+        }
+        Some(if self.imported.binary_search(&other).is_ok() {
+            Nearness::Imported
+        } else if place.inside.iter().any(|known| self.packages.binary_search(known).is_ok()) {
+            Nearness::OfPackage
+        } else if self.folder_is_package && own.folder == place.folder {
+            Nearness::Beside
+        } else {
+            Nearness::Stranger
+        })
     }
 }
 
@@ -464,10 +593,6 @@ fn definitions(rows: &FileRows) -> impl Iterator<Item = (&str, SymbolKind, f32)>
         let exposure = weight::of_exposure(language, kind, &symbol.name, &symbol.signature);
         (&*symbol.name, kind, exposure)
     })
-}
-
-fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use crate::{CodeGraph, Ranks, graph::definitions_of};
 const UNUSED: f64 = 0.01;
 /// A map is filled up with what still fits until so many definitions in a row did not.
 const MISFITS: usize = 25;
+/// So many files are looked at even for a small map.
+const FEWEST_FILES: usize = 256;
 /// Of one file no more definitions than this are shown.
 const PER_FILE: usize = 40;
 
@@ -139,8 +141,7 @@ impl Ranks<'_> {
     /// The map of the workspace that has about `tokens` tokens, never more.
     pub fn map(&self, tokens: usize) -> Map {
         let graph = self.graph();
-        let names = graph.name_ranks(&|slot| self.of_slot(slot));
-        let (mut sheets, candidates) = sheets(graph, self, &names);
+        let (mut sheets, candidates) = sheets(graph, self, tokens);
         // Bytes are counted, not tokens of each line, which would be rounded up a hundred times.
         let fits = |bytes: usize| prompt::estimate_tokens_of(bytes) <= tokens;
         let (mut bytes, mut misfits) = (0, 0);
@@ -170,16 +171,21 @@ impl Ranks<'_> {
 fn sheets<'a>(
     graph: &'a CodeGraph,
     ranks: &Ranks<'a>,
-    names: &HashMap<(u32, &str), f64>,
+    tokens: usize,
 ) -> (Vec<Sheet<'a>>, Vec<(usize, usize)>) {
+    // A file takes some tokens, so what ranks lower can have no place.
+    let files: Vec<(u32, f64)> = ranks
+        .files()
+        .into_iter()
+        .take(tokens.max(FEWEST_FILES))
+        .filter_map(|(path, rank)| Some((graph.slot_of(path)?, rank)))
+        .collect();
+    let wanted = files.iter().map(|(slot, _)| *slot).collect();
+    let names = graph.name_ranks(&|slot| ranks.of_slot(slot), &wanted);
     let mut sheets = Vec::new();
     let mut scored: Vec<(f64, usize, usize)> = Vec::new();
-    for (path, rank) in ranks.files() {
-        let Some((slot, rows)) =
-            graph.slot_of(path).and_then(|slot| Some((slot, graph.rows(slot)?)))
-        else {
-            continue;
-        };
+    for (slot, rank) in files {
+        let Some(rows) = graph.rows(slot) else { continue };
         let symbols: Vec<&SymbolRow> = definitions_of(rows)
             .filter(|(symbol, kind)| {
                 is_outlined(*kind) && !symbol.signature.is_empty() && !is_empty(symbol.range)
@@ -197,7 +203,7 @@ fn sheets<'a>(
             scored.push((own, sheets.len(), at));
         }
         let shown = vec![false; symbols.len()];
-        sheets.push(Sheet { path, rank, symbols, shown });
+        sheets.push(Sheet { path: &rows.file.path, rank, symbols, shown });
     }
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
     let order = scored.into_iter().map(|(_, sheet, at)| (sheet, at)).collect();

@@ -3,8 +3,8 @@ use crate::CodeGraph;
 /// The chance to follow a use rather than to begin anew.
 const DAMPING: f64 = 0.85;
 /// Rounds end when less than this share of the rank moves, and after so many at the latest.
-const SETTLED: f64 = 1e-6;
-const MOST_ROUNDS: usize = 60;
+const SETTLED: f64 = 1e-4;
+const MOST_ROUNDS: usize = 40;
 /// How much of what begins anew does so at the files that the person has in mind, and how much of
 /// that at those that use them.
 const FOCUSED: f64 = 0.8;
@@ -19,41 +19,24 @@ pub(crate) struct Matrix {
     /// ends.
     ends: Vec<usize>,
     /// Users and the share of their rank that they give.
-    edges: Vec<(u32, f64)>,
+    edges: Vec<(u32, f32)>,
     /// Sum of the weights that leave each slot.
     out: Vec<f64>,
 }
 
 impl Matrix {
-    /// From the weighted targets of each slot, both in the order of the paths.
-    pub(crate) fn new<L: Iterator<Item = (u32, f32)>>(
+    /// From the weighted targets of each slot, in the order of the paths.
+    pub(crate) fn new<'a>(
         slots: usize,
         order: &[u32],
-        edges: impl Iterator<Item = (u32, L)>,
+        edges: impl Iterator<Item = (u32, &'a [(u32, f32)])> + Clone,
     ) -> Self {
-        let mut place = vec![0_usize; slots];
-        for (at, slot) in order.iter().enumerate() {
-            place[*slot as usize] = at;
-        }
         let mut out = vec![0.0; slots];
-        let mut sums = vec![0.0; slots];
-        let mut targets: Vec<u32> = Vec::new();
-        let mut triples: Vec<(u32, u32, f64)> = Vec::new();
         let mut counts = vec![0_usize; slots];
-        for (source, links) in edges {
-            for (target, weight) in links {
-                if sums[target as usize] == 0.0 {
-                    targets.push(target);
-                }
-                sums[target as usize] += f64::from(weight);
-            }
-            // Sums must not depend on which slots the files were given.
-            targets.sort_unstable_by_key(|target| place[*target as usize]);
-            for target in targets.drain(..) {
-                triples.push((source, target, sums[target as usize]));
-                out[source as usize] += sums[target as usize];
-                sums[target as usize] = 0.0;
-                counts[target as usize] += 1;
+        for (source, targets) in edges.clone() {
+            for (target, weight) in targets {
+                out[source as usize] += f64::from(*weight);
+                counts[*target as usize] += 1;
             }
         }
         let mut ends = Vec::with_capacity(slots);
@@ -64,13 +47,15 @@ impl Matrix {
             end += count;
             ends.push(end);
         }
-        let mut edges = vec![(0, 0.0); triples.len()];
-        for (source, target, weight) in triples {
-            let at = &mut next[target as usize];
-            edges[*at] = (source, weight / out[source as usize]);
-            *at += 1;
+        let mut users = vec![(0, 0.0); end];
+        for (source, targets) in edges {
+            for (target, weight) in targets {
+                let at = &mut next[*target as usize];
+                users[*at] = (source, (f64::from(*weight) / out[source as usize]) as f32);
+                *at += 1;
+            }
         }
-        Self { order: order.to_vec(), ends, edges, out }
+        Self { order: order.to_vec(), ends, edges: users, out }
     }
 
     pub(crate) fn order(&self) -> &[u32] {
@@ -82,7 +67,7 @@ impl Matrix {
     }
 
     /// Who uses a file, and which share of its own rank each gives to it.
-    fn users(&self, slot: u32) -> &[(u32, f64)] {
+    fn users(&self, slot: u32) -> &[(u32, f32)] {
         let end = self.ends.get(slot as usize).copied().unwrap_or(0);
         let begin = (slot as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
         self.edges.get(begin..end).unwrap_or_default()
@@ -92,7 +77,7 @@ impl Matrix {
     pub(crate) fn out_of(&self, slot: u32) -> impl Iterator<Item = (u32, f32)> {
         self.order.iter().filter_map(move |target| {
             let share = self.users(*target).iter().find(|(source, _)| *source == slot)?.1;
-            Some((*target, share as f32))
+            Some((*target, share))
         })
     }
 
@@ -114,7 +99,7 @@ impl Matrix {
                 let given: f64 = self
                     .users(*slot)
                     .iter()
-                    .map(|(user, share)| ranks[*user as usize] * share)
+                    .map(|(user, share)| ranks[*user as usize] * f64::from(*share))
                     .sum();
                 let at = *slot as usize;
                 next[at] = anew * starts[at] + DAMPING * given;
@@ -152,11 +137,11 @@ impl CodeGraph {
         for slot in &focused {
             let share = share / focused.len() as f64;
             let users = matrix.users(*slot);
-            let all: f64 = users.iter().map(|(_, weight)| weight).sum();
+            let all: f64 = users.iter().map(|(_, weight)| f64::from(*weight)).sum();
             let to_users = if all > 0.0 { share * USERS_OF_FOCUSED } else { 0.0 };
             starts[*slot as usize] += share - to_users;
             for (user, weight) in users {
-                starts[*user as usize] += to_users * weight / all;
+                starts[*user as usize] += to_users * f64::from(*weight) / all;
             }
         }
         Ranks { graph: self, by_slot: matrix.walk(&starts) }

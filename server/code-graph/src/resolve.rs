@@ -2,6 +2,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use indexer::{FileRows, ImportRow};
 
+use crate::weight;
+
 /// An import that fits more files than this is not resolved.
 const MOST_TARGETS: usize = 40;
 
@@ -13,6 +15,20 @@ pub(crate) struct Resolver {
     exact: HashMap<String, Vec<u32>>,
     /// Files by the last part of it.
     last: HashMap<String, Vec<u32>>,
+    /// By slot.
+    places: Vec<Option<Place>>,
+}
+
+/// Where a file stands, in numbers that are quick to compare.
+pub(crate) struct Place {
+    /// Its family of languages.
+    pub(crate) family: u32,
+    /// Its folder.
+    pub(crate) folder: u32,
+    /// The folder that it stands for, as `lib.rs`, `__init__.py` and `index.ts` do.
+    pub(crate) package: Option<u32>,
+    /// The folders that it is in.
+    pub(crate) inside: Vec<u32>,
 }
 
 /// A file under the names that imports call it by.
@@ -22,8 +38,7 @@ struct Module {
     /// The file itself, with its extension.
     file: String,
     family: Style,
-    /// The folder with a slash that the file stands for.
-    package: Option<String>,
+    stands_for_folder: bool,
 }
 
 /// How a language writes imports.
@@ -81,9 +96,7 @@ impl Module {
         if !stands_for_folder {
             parts.push(stem.to_owned());
         }
-        let folder = rows.file.path.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
-        let package = folder.filter(|_| stands_for_folder && family != Style::Go);
-        Self { parts, file, family, package }
+        Self { parts, file, family, stands_for_folder }
     }
 
     /// How many parts at the end of `wanted` the module ends with.
@@ -104,6 +117,11 @@ fn common_end(own: &[String], wanted: &[String]) -> usize {
 impl Resolver {
     pub(crate) fn new<'a>(files: impl Iterator<Item = (u32, &'a Arc<FileRows>)>) -> Self {
         let mut resolver = Self::default();
+        let mut numbers: HashMap<String, u32> = HashMap::new();
+        let mut number = |name: String| {
+            let next = numbers.len() as u32;
+            *numbers.entry(name).or_insert(next)
+        };
         for (slot, rows) in files {
             let module = Module::of(rows);
             let mut add = |parts: &[String]| {
@@ -121,21 +139,37 @@ impl Resolver {
                 }
                 add(&folders);
             }
+            let family = weight::family(rows.file.language.as_deref().unwrap_or_default());
+            let slashes = rows.file.path.match_indices('/');
+            // The top of the workspace is a package to nobody: everything would be in it.
+            let inside: Vec<u32> =
+                slashes.map(|(at, _)| number(rows.file.path[..=at].to_owned())).collect();
+            let folder = inside.last().copied();
+            let place = Place {
+                family: number(family.to_owned()),
+                folder: folder.unwrap_or(u32::MAX),
+                package: folder.filter(|_| module.stands_for_folder && module.family != Style::Go),
+                inside,
+            };
+            let at = slot as usize;
+            if resolver.places.len() <= at {
+                resolver.places.resize_with(at + 1, || None);
+            }
+            resolver.places[at] = Some(place);
             resolver.modules.insert(slot, module);
         }
         resolver
     }
 
-    /// The folder that a file stands for, as `lib.rs`, `__init__.py` and `index.ts` do.
-    pub(crate) fn package(&self, slot: u32) -> Option<&str> {
-        self.modules.get(&slot)?.package.as_deref()
+    pub(crate) fn place(&self, slot: u32) -> Option<&Place> {
+        self.places.get(slot as usize)?.as_ref()
     }
 
     /// The folder of the crate called `name`, where there is just one.
-    pub(crate) fn package_named(&self, name: &str) -> Option<&str> {
+    pub(crate) fn package_named(&self, name: &str) -> Option<u32> {
         let [slot] = self.last.get(name)?.as_slice() else { return None };
         let module = self.modules.get(slot)?;
-        module.package.as_deref().filter(|_| module.family == Style::Rust)
+        self.place(*slot)?.package.filter(|_| module.family == Style::Rust)
     }
 
     /// The files that an import of the file `from` means, in no order.

@@ -4,8 +4,14 @@
 use indexer::Uses;
 use syntax::SymbolKind;
 
-/// A name that so many files define leads nowhere.
+/// A name that more files define leads nowhere, even sooner where nothing says that the file knows
+/// one of them.
 pub(crate) const MOST_DEFINITIONS: usize = 12;
+pub(crate) const MOST_STRANGERS: usize = 4;
+/// The rank of a file goes to so many others at most: those that it uses most.
+pub(crate) const MOST_EDGES: usize = 64;
+/// Of a name that more files define only those that are imported are looked at.
+pub(crate) const LOOKED_AT: usize = 256;
 /// A name of a file that is imported, or of one in a package that is imported.
 pub(crate) const IMPORTED: f32 = 4.0;
 pub(crate) const OF_PACKAGE: f32 = 2.0;

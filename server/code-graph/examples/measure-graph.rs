@@ -1,6 +1,6 @@
 //! Measures the code graph on a folder of real code.
 //!
-//! `cargo run --release -p code-graph --example measure -- FOLDER [FILE]`
+//! `cargo run --release -p code-graph --example measure-graph -- FOLDER [FILE]`
 //!
 //! Times are of one run each; FILE is the one that is edited, else the most important.
 
