@@ -225,8 +225,9 @@ impl Drop for Assistant {
     }
 }
 
-/// The installed embedding model, to work while nobody waits for anything and on power only.
-fn find_embedding(shared: &Arc<Shared>) -> FindEmbedding {
+/// The installed embedding model. In the background it works for an editor only, whose process
+/// stays, while nobody waits for anything and on power.
+fn find_embedding(shared: &Arc<Shared>, watch: bool) -> FindEmbedding {
     let shared = Arc::downgrade(shared);
     Box::new(move || {
         let strong = shared.upgrade()?;
@@ -236,8 +237,10 @@ fn find_embedding(shared: &Arc<Shared>) -> FindEmbedding {
         let folder = strong.folders.cache().ok()?;
         let (embedder, model) = strong.models.embedder()?;
         let shared = shared.clone();
-        let may_work =
-            move || shared.upgrade().is_some_and(|shared| shared.is_quiet()) && !base::on_battery();
+        let may_work = move || {
+            let quiet = || shared.upgrade().is_some_and(|shared| shared.is_quiet());
+            watch && quiet() && !base::on_battery()
+        };
         Some(EmbeddingSource { embedder, model, folder, may_work: Arc::new(may_work) })
     })
 }
@@ -256,7 +259,7 @@ fn open_index(shared: &Arc<Shared>, workspace: Workspace, watch: bool) -> Arc<In
         }
     });
     let folders = shared.folders.clone();
-    let embedding = find_embedding(shared);
+    let embedding = find_embedding(shared, watch);
     let index = IndexService::new(workspace, folders, Some(on_change), embedding, watch);
     let index = Arc::new(index);
     if watch {

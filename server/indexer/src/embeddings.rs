@@ -319,12 +319,12 @@ fn fill(
     }
     let Some(store) = store else { return Ok(Filled::Later) };
     let snapshot = shared.snapshot();
+    if shared.is_paused() || shared.is_updating() || !(embeddings.source.may_work)() {
+        return Ok(Filled::Later);
+    }
     if *looked_up != snapshot.generation() {
         embeddings.look_up(store, &snapshot)?;
         *looked_up = snapshot.generation();
-    }
-    if shared.is_paused() || shared.is_updating() || !(embeddings.source.may_work)() {
-        return Ok(Filled::Later);
     }
     let wanted = embeddings.next(&snapshot);
     if wanted.is_empty() {
