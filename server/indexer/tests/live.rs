@@ -12,6 +12,7 @@ use std::{
 use base::CancelToken;
 use indexer::{IndexOptions, IndexSnapshot, IndexState, Indexer};
 use lexical_index::{Query, QueryTerm};
+use store::IndexStore;
 use tempfile::TempDir;
 use vfs::Workspace;
 
@@ -245,4 +246,17 @@ fn rebuilding_makes_the_same_index() {
     let lexical = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("lexical");
     let folders = fs::read_dir(Path::new(setup.cache.path())).unwrap();
     assert_eq!(folders.filter(|entry| lexical(entry.as_ref().unwrap())).count(), 1);
+}
+
+#[test]
+fn an_index_that_another_version_made_is_made_anew() {
+    let setup = Setup::new(&[("a.rs", "fn one() {}"), ("b.rs", "fn two() {}")]);
+    let fresh = setup.updated().snapshot().dump();
+    let (mut store, _) = IndexStore::open(setup.cache.path()).unwrap();
+    store.set_meta("derivation", 1).unwrap();
+    drop(store);
+    let indexer = setup.open(IndexOptions::default());
+    assert_eq!(indexer.snapshot().file_count(), 0, "its rows are not used");
+    indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!(indexer.snapshot().dump(), fresh);
 }

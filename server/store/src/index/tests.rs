@@ -123,22 +123,6 @@ fn a_changed_link_is_noticed() {
 }
 
 #[test]
-fn an_index_without_links_is_made_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(FILE_NAME);
-    let before = database::open(&path, &MIGRATIONS[..1], Durability::Derived).unwrap();
-    before
-        .execute("INSERT INTO files VALUES (7, 'a.rs', 1, 2, 3, x'00', 'rust', 1, NULL, x'00')", [])
-        .unwrap();
-    drop(before);
-    let (store, opened) = IndexStore::open(folder.path()).unwrap();
-    assert_eq!(opened, Opened::Existing);
-    let loaded = store.load().unwrap();
-    assert!(loaded.files.is_empty() && loaded.damaged.is_empty());
-    assert_eq!(store.pending().unwrap(), [7], "its documents go as well");
-}
-
-#[test]
 fn a_damaged_file_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(FILE_NAME), "this is no database at all".repeat(100)).unwrap();
