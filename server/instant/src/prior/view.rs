@@ -25,7 +25,8 @@ pub(crate) struct View<'v, 't> {
 pub(crate) struct Guess {
     /// Length of the longest context that the prior knows, in tokens.
     pub order: usize,
-    /// Shares of the next token; their sum is at most about 1.
+    /// Shares of the next token, in parts: a token may stand here more than once. Their sum is at most
+    /// about 1.
     pub shares: Vec<(Code, f32)>,
 }
 
@@ -97,9 +98,8 @@ impl<'v, 't> View<'v, 't> {
             let next = next(candidate);
             let Some((_, share, total)) = new.iter().find(|it| it.0 == next) else { continue };
             let share = share * candidate.probability / total;
-            match shares.iter_mut().find(|it| it.0 == candidate.code) {
-                Some(same) => same.1 += share,
-                None => shares.push((candidate.code, share)),
+            if share >= LEAST_SHARE {
+                shares.push((candidate.code, share));
             }
         }
     }
@@ -107,19 +107,13 @@ impl<'v, 't> View<'v, 't> {
     /// Adds the tokens that an expected symbol stands for.
     fn spell_out(&self, next: Next, share: f32, slots: &Slots, shares: &mut Vec<(Code, f32)>) {
         let blanks = spaces(Code::from(next));
-        let mut add = |id: Id, share: f32| {
-            let code = code(id, blanks);
-            match shares.iter_mut().find(|it| it.0 == code) {
-                Some(same) => same.1 += share,
-                None => shares.push((code, share)),
-            }
-        };
+        let mut add = |id: Id, share: f32| shares.push((code(id, blanks), share));
         match meaning(next >> 2) {
             Meaning::Fixed if is_line_break(Id::from(next >> 2)) => add(Id::from(next >> 2), share),
             Meaning::Fixed | Meaning::New(_) => {}
-            Meaning::Slot(slot, shape) => {
+            Meaning::Slot(slot, wanted) => {
                 if let Some(name) = slots.name(slot)
-                    && Shape::of(self.vocabulary.text(name)) == shape
+                    && Shape::of(self.vocabulary.text(name)) == wanted
                 {
                     add(name, share);
                 }
