@@ -350,3 +350,17 @@ fn any_offset_is_fit() {
         assert_eq!(answer.items.is_empty(), answer.reason.is_some());
     }
 }
+
+#[test]
+fn a_languages_idioms_are_known_in_an_empty_workspace() {
+    let instant = Instant::new();
+    let scene = Scene::new(&instant);
+    let first = |document| {
+        let answer = scene.at(document);
+        answer.items.first().map(|item| item.insert_text.clone()).unwrap_or_default()
+    };
+    assert_eq!(first("if __name__ == $0"), "\"__main__\":");
+    assert_eq!(first("if __name__ == $0:\n    main()\n"), "\"__main__\"");
+    assert_eq!(first("if __name__$0 == \"__main__\":\n"), "");
+    assert_eq!(scene.at("if __na$0me__").reason, Some(Reason::InsideWord));
+}

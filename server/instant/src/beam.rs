@@ -29,6 +29,8 @@ const LEAST_SHARE: f32 = 0.25;
 
 /// Share of the best way's probability below which an alternative is not sought.
 const ALTERNATIVE: f32 = 0.1;
+/// Probability below which a way is given up: `completion` shows nothing that is less likely.
+const LEAST: f32 = 0.02;
 
 /// What remains of the probability of a line end that does not open a block, when the next line is indented
 /// deeper.
@@ -132,7 +134,7 @@ impl Search<'_, '_> {
             ends.truncate(wanted);
             let best = ends.first().map_or(0.0, |end| end.probability);
             let worst = ends.get(wanted.saturating_sub(1)).map_or(0.0, |end| end.probability);
-            let worst = worst.max(best * ALTERNATIVE);
+            let worst = worst.max(best * ALTERNATIVE).max(LEAST);
             longer.sort_by(|a, b| b.probability.total_cmp(&a.probability));
             longer.truncate(WIDTH.max(wanted));
             longer.retain(|path| path.probability > worst);

@@ -73,8 +73,8 @@ pub struct Prediction {
     pub text: String,
     /// Estimate, from 0 to 1, that the line goes on exactly so.
     pub probability: f32,
-    /// Tokens before the cursor that agree with the places the first token comes from; 0 when it was
-    /// guessed from the words of the file alone.
+    /// Tokens before the cursor that agree with the places, or with what the language's prior knows, that
+    /// the first token comes from; 0 when it was guessed from the words of the file alone.
     pub order: usize,
 }
 

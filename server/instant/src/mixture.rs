@@ -91,22 +91,22 @@ pub(crate) fn mix(words: &[(Code, f32)], evidence: &[Evidence]) -> Vec<Candidate
 /// development packages of Python, Rust, TypeScript and JavaScript together.
 const PRIOR_SHARES: [[[f32; 5]; 7]; 2] = [
     [
-        [0.38, 0.55, 0.78, 0.90, 0.98],
-        [0.19, 0.38, 0.58, 0.80, 0.89],
-        [0.15, 0.28, 0.28, 0.53, 0.70],
-        [0.15, 0.30, 0.41, 0.53, 0.65],
-        [0.17, 0.29, 0.29, 0.41, 0.58],
-        [0.21, 0.23, 0.23, 0.23, 0.23],
-        [0.12, 0.12, 0.12, 0.12, 0.12],
+        [0.32, 0.56, 0.75, 0.92, 0.92],
+        [0.13, 0.32, 0.51, 0.73, 0.80],
+        [0.11, 0.19, 0.31, 0.40, 0.65],
+        [0.13, 0.19, 0.30, 0.33, 0.52],
+        [0.11, 0.16, 0.26, 0.31, 0.37],
+        [0.12, 0.16, 0.16, 0.18, 0.18],
+        [0.09, 0.14, 0.14, 0.14, 0.16],
     ],
     [
-        [0.38, 0.55, 0.78, 0.90, 0.98],
-        [0.34, 0.44, 0.67, 0.85, 0.95],
-        [0.18, 0.26, 0.32, 0.32, 0.63],
-        [0.16, 0.20, 0.20, 0.35, 0.52],
-        [0.12, 0.16, 0.17, 0.21, 0.30],
-        [0.10, 0.12, 0.12, 0.12, 0.16],
-        [0.04, 0.04, 0.04, 0.04, 0.06],
+        [0.32, 0.56, 0.75, 0.92, 0.92],
+        [0.21, 0.40, 0.63, 0.79, 0.89],
+        [0.11, 0.17, 0.23, 0.23, 0.45],
+        [0.13, 0.17, 0.22, 0.30, 0.34],
+        [0.09, 0.13, 0.17, 0.17, 0.18],
+        [0.08, 0.12, 0.12, 0.12, 0.12],
+        [0.03, 0.04, 0.04, 0.04, 0.07],
     ],
 ];
 /// From this share of their likeliest token on the workspace's places are sure of themselves.
@@ -135,16 +135,13 @@ pub(crate) fn mix_prior(candidates: &mut Vec<Candidate>, order: usize, prior: &G
         indices.insert(candidate.code, index);
     }
     for (code, expected) in &prior.shares {
-        match indices.get(code).and_then(|index| candidates.get_mut(*index)) {
-            Some(candidate) => {
-                candidate.probability += share * expected;
-                candidate.order = candidate.order.max(prior.order);
-            }
-            None => candidates.push(Candidate {
-                code: *code,
-                probability: share * expected,
-                order: prior.order,
-            }),
+        let index = *indices.entry(*code).or_insert_with(|| {
+            candidates.push(Candidate { code: *code, probability: 0.0, order: 0 });
+            candidates.len() - 1
+        });
+        if let Some(candidate) = candidates.get_mut(index) {
+            candidate.probability += share * expected;
+            candidate.order = candidate.order.max(prior.order);
         }
     }
 }

@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     build,
-    process::{daemon, has, root, run, say, step, target},
+    process::{cargo, daemon, has, root, run, say, step, target},
     setup,
 };
 
-const USAGE: &str = "usage: cargo xtask models data|embedding|evaluate|test [--help] [...]";
+const USAGE: &str = "usage: cargo xtask models data|embedding|priors|evaluate|test [--help] [...]";
 
 /// Runs a task of the Python package `models/pipeline` in an environment of its own.
 pub fn models(args: &[String]) -> Result<()> {
@@ -20,6 +20,7 @@ pub fn models(args: &[String]) -> Result<()> {
     match task.as_str() {
         "test" => run(&mut tests()?),
         "data" => run(python()?.args(["-m", "pipeline", task]).args(rest)),
+        "priors" => priors(rest),
         "embedding" | "evaluate" => {
             if !rest.iter().any(|word| word == "--teacher" || word == "--help") {
                 setup::build_tools()?;
@@ -31,6 +32,23 @@ pub fn models(args: &[String]) -> Result<()> {
         }
         _ => bail!(USAGE),
     }
+}
+
+/// Learns the language priors of `models/priors` from the collected data, in Rust: a prior consists of the very
+/// tokens that the daemon sees.
+fn priors(words: &[String]) -> Result<()> {
+    let [data, languages @ ..] = words else {
+        bail!(
+            "usage: cargo xtask models priors DATA [LANGUAGE...], with the folder that `models data` filled"
+        );
+    };
+    setup::build_tools()?;
+    step("build", || {
+        run(cargo().args(["build", "--release", "--quiet", "--workspace", "--examples"]))
+    })?;
+    let mut train = Command::new(target().join("release/examples/train-priors"));
+    train.arg(data).arg(root().join("models/priors")).args(languages);
+    step("priors", || run(&mut train))
 }
 
 /// The command that runs the package's own tests; they need neither network nor models.

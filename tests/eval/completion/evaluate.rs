@@ -7,9 +7,16 @@
 //!
 //! `cargo run --release -p completion --example evaluate [-- [--lines N] [--seed N] [--show] [NAME EXTENSION FOLDER]]`
 //! prints the scores as JSON. Without a folder the two corpora of the committed scores are used.
+//!
+//! `--packages DATA [--split test|development]` takes instead the packages that `cargo xtask models data`
+//! left out of all training, each as a workspace of its own, and tries the same lines with and without
+//! the language's prior: over all packages, over the small ones (under 20 files) and over the tiny ones
+//! (of these, under 1000 lines).
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -21,7 +28,8 @@ use base::CancelToken;
 use completion::{
     CompletionCache, CompletionContext, CompletionOptions, CompletionParams, complete,
 };
-use instant::Instant;
+use flate2::read::GzDecoder;
+use instant::{Instant, PriorLanguage, Priors};
 use serde_json::{Value, json};
 use syntax::{Language, ParseLimits, is_in_comment_or_string, parse};
 
@@ -35,26 +43,33 @@ fn main() -> Result<()> {
     let mut seed = 1;
     let mut show = false;
     let mut corpus = Vec::new();
+    let mut data = None;
+    let mut split = "test".to_owned();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--lines" => lines = arguments.next().context("--lines wants a number")?.parse()?,
             "--seed" => seed = arguments.next().context("--seed wants a number")?.parse()?,
             "--show" => show = true,
+            "--packages" => data = Some(arguments.next().context("--packages wants a folder")?),
+            "--split" => split = arguments.next().context("--split wants a name")?,
             _ => corpus.push(argument),
         }
     }
-    let corpora = match corpus.as_slice() {
-        [] => default_corpora()?,
-        [name, extension, folder] => {
-            vec![Corpus { name: name.clone(), extension: extension.clone(), folder: folder.into() }]
+    let random = Random(seed);
+    let scores = match (&data, corpus.as_slice()) {
+        (Some(data), []) => held_out(Path::new(data), &split, lines, random, show)?,
+        (None, []) => {
+            let corpora = default_corpora()?;
+            let scores = corpora.iter().map(|corpus| corpus.evaluate(lines, random, show));
+            scores.collect::<Result<Vec<_>>>()?
+        }
+        (None, [name, extension, folder]) => {
+            let (name, extension) = (name.clone(), extension.clone());
+            vec![Corpus { name, extension, folder: folder.into() }.evaluate(lines, random, show)?]
         }
         _ => bail!("a corpus is a name, an extension and a folder"),
     };
-    let scores = corpora
-        .iter()
-        .map(|corpus| corpus.evaluate(lines, seed, show))
-        .collect::<Result<Vec<_>>>()?;
     let report = json!({ "machine": machine(), "lines": lines, "seed": seed, "corpora": scores });
     #[expect(clippy::print_stdout, reason = "the scores are the program's result")]
     {
@@ -106,21 +121,16 @@ struct Trial {
 }
 
 impl Corpus {
-    fn evaluate(&self, lines: usize, seed: u64, show: bool) -> Result<Value> {
+    fn evaluate(&self, lines: usize, random: Random, show: bool) -> Result<Value> {
         let mut files = Vec::new();
         read(&self.folder, &self.folder, &self.extension, &mut files)?;
         let instant = Instant::new();
         let clock = Clock::now();
         instant.update_files(&files);
         let build_ms = clock.elapsed().as_secs_f64() * 1000.0;
-        let mut random = Random(seed);
-        let places = places(&files);
-        let mut trials = Vec::new();
-        while trials.len() < lines {
-            let (file, line) = *places.get(random.below(places.len())).context("no lines")?;
-            let (path, text) = files.get(file).context("a file")?;
-            trials.extend(trial(&instant, path, text, line, &mut random, show));
-        }
+        let workspace = Workspace { files: &files, instant };
+        let trials = trials(std::slice::from_ref(&workspace), lines, random, show)?;
+        let Workspace { instant, .. } = workspace;
         let size = instant.size();
         let source: usize = files.iter().map(|(_, text)| text.lines().count()).sum();
         let code: Vec<&Trial> = trials.iter().filter(|trial| trial.code).collect();
@@ -136,8 +146,114 @@ impl Corpus {
     }
 }
 
+type Files = [(String, Arc<str>)];
+
+/// Files that are open together, and the model of them.
+struct Workspace<'f> {
+    files: &'f Files,
+    instant: Instant,
+}
+
+/// Scores on held-out packages with and without priors.
+fn held_out(
+    data: &Path,
+    split: &str,
+    lines: usize,
+    random: Random,
+    show: bool,
+) -> Result<Vec<Value>> {
+    const SMALL_FILES: usize = 20;
+    const TINY_LINES: usize = 1000;
+    let count = |files: &Files| files.iter().map(|(_, text)| text.lines().count()).sum::<usize>();
+    let mut scores = Vec::new();
+    for language in PriorLanguage::ALL {
+        let packages = packages(data, split, language)?;
+        for size in ["all", "small", "tiny"] {
+            let wanted = |files: &&Files| match size {
+                "all" => true,
+                "small" => files.len() < SMALL_FILES,
+                _ => files.len() < SMALL_FILES && count(files) < TINY_LINES,
+            };
+            let chosen: Vec<&Files> = packages.values().map(Vec::as_slice).filter(wanted).collect();
+            if chosen.is_empty() {
+                continue;
+            }
+            let mut report = json!({
+                "corpus": format!("{} packages, {size}", language.name()),
+                "packages": chosen.len(),
+                "files": chosen.iter().map(|it| it.len()).sum::<usize>(),
+                "source_lines": chosen.iter().map(|it| count(it)).sum::<usize>(),
+            });
+            for (name, with) in [("without_prior", false), ("with_prior", true)] {
+                let workspaces: Vec<Workspace<'_>> = chosen
+                    .iter()
+                    .map(|files| {
+                        let priors = if with { Priors::bundled() } else { Priors::none() };
+                        let instant = Instant::with_priors(priors);
+                        instant.update_files(files);
+                        Workspace { files, instant }
+                    })
+                    .collect();
+                let trials = trials(&workspaces, lines, random, show)?;
+                let code: Vec<&Trial> = trials.iter().filter(|trial| trial.code).collect();
+                report[name] = json!({
+                    "all": self::scores(&trials.iter().collect::<Vec<_>>()),
+                    "code": self::scores(&code),
+                });
+            }
+            scores.push(report);
+        }
+    }
+    Ok(scores)
+}
+
+type Packages = BTreeMap<String, Vec<(String, Arc<str>)>>;
+
+/// The files of a split by package.
+fn packages(data: &Path, split: &str, language: PriorLanguage) -> Result<Packages> {
+    let mut packages = Packages::new();
+    let entries = fs::read_dir(data).with_context(|| data.display().to_string())?;
+    let mut shards: Vec<PathBuf> = entries.map(|it| Ok(it?.path())).collect::<Result<_>>()?;
+    shards.sort_unstable();
+    for shard in shards {
+        let name = shard.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with(&format!("{split}-")) || !name.ends_with(".jsonl.gz") {
+            continue;
+        }
+        for line in BufReader::new(GzDecoder::new(File::open(&shard)?)).lines() {
+            let record: Value = serde_json::from_str(&line?)?;
+            let field = |name: &str| record[name].as_str().unwrap_or_default();
+            let path = field("path").to_owned();
+            if PriorLanguage::of_path(&path) == Some(language) {
+                let files = packages.entry(field("package").to_owned()).or_default();
+                files.push((path, field("text").into()));
+            }
+        }
+    }
+    Ok(packages)
+}
+
+fn trials(
+    workspaces: &[Workspace<'_>],
+    lines: usize,
+    mut random: Random,
+    show: bool,
+) -> Result<Vec<Trial>> {
+    let all = workspaces.iter().map(|workspace| places(workspace.files)).enumerate();
+    let all = all.flat_map(|(number, places)| places.into_iter().map(move |it| (number, it)));
+    let all: Vec<(usize, (usize, usize))> = all.collect();
+    let mut trials = Vec::new();
+    while trials.len() < lines {
+        let (number, (file, line)) = *all.get(random.below(all.len())).context("no lines")?;
+        let workspace = workspaces.get(number).context("a workspace")?;
+        let (path, text) = workspace.files.get(file).context("a file")?;
+        trials.extend(trial(&workspace.instant, path, text, line, &mut random, show));
+    }
+    Ok(trials)
+}
+
 /// Where each line of enough tokens begins and ends: the number of the file and the line's offset.
-fn places(files: &[(String, Arc<str>)]) -> Vec<(usize, usize)> {
+fn places(files: &Files) -> Vec<(usize, usize)> {
     let mut places = Vec::new();
     for (file, (_, text)) in files.iter().enumerate() {
         let mut start = 0;
@@ -308,6 +424,7 @@ fn machine() -> String {
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): seeded, the same everywhere.
+#[derive(Clone, Copy)]
 struct Random(u64);
 
 impl Random {

@@ -361,12 +361,8 @@ fn encode(options: &PriorOptions, tokens: &[&str], mut pairs: Vec<Pair>) -> Vec<
         start += text.len();
     }
     file.extend((start as u32).to_le_bytes());
-    for text in tokens {
-        file.extend(text.as_bytes());
-    }
-    for start in buckets {
-        file.extend(start.to_le_bytes());
-    }
+    file.extend(tokens.iter().flat_map(|text| text.bytes()));
+    file.extend(buckets.iter().flat_map(|start| start.to_le_bytes()));
     file.extend(entries);
     let checksum = blake3::hash(&file);
     file.extend(checksum.as_bytes());

@@ -111,9 +111,9 @@ impl<'v, 't> View<'v, 't> {
         match meaning(next >> 2) {
             Meaning::Fixed if is_line_break(Id::from(next >> 2)) => add(Id::from(next >> 2), share),
             Meaning::Fixed | Meaning::New(_) => {}
-            Meaning::Slot(slot, form) => {
+            Meaning::Slot(slot, wanted) => {
                 if let Some(name) = slots.name(slot)
-                    && Shape::of(self.vocabulary.text(name)) == form
+                    && Shape::of(self.vocabulary.text(name)) == wanted
                 {
                     add(name, share);
                 }
