@@ -146,13 +146,7 @@ fn has_node() -> bool {
 fn has_libclang() -> bool {
     let holds_libclang = |folder: &Path| {
         fs::read_dir(folder).is_ok_and(|entries| {
-            entries.flatten().any(|entry| {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                name.starts_with("libclang.so")
-                    || name.starts_with("libclang-") && name.contains(".so")
-                    || name == "libclang.dylib"
-                    || name == "libclang.dll"
-            })
+            entries.flatten().any(|entry| is_libclang(&entry.file_name().to_string_lossy()))
         })
     };
     if std::env::var_os("LIBCLANG_PATH").is_some_and(|path| holds_libclang(Path::new(&path))) {
@@ -176,4 +170,29 @@ fn has_libclang() -> bool {
         .map(Into::into),
     );
     folders.iter().any(|folder| holds_libclang(folder))
+}
+
+/// Whether a file of this name is the C interface to clang; `libclang-cpp` beside it is another library, which
+/// systems bring without the former.
+fn is_libclang(name: &str) -> bool {
+    let versioned = name.strip_prefix("libclang-").is_some_and(|rest| !rest.starts_with("cpp"));
+    name.starts_with("libclang.so")
+        || versioned && name.contains(".so")
+        || name == "libclang.dylib"
+        || name == "libclang.dll"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clangs_library_for_cpp_is_not_its_c_interface() {
+        for name in ["libclang.so", "libclang.so.1", "libclang-14.so.1", "libclang.dylib"] {
+            assert!(is_libclang(name), "{name}");
+        }
+        for name in ["libclang-cpp.so", "libclang-cpp.so.14", "libclang-14.a", "libclang_rt.so"] {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
 }
