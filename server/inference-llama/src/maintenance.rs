@@ -7,12 +7,13 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 
 use crate::{
     backend::{backend, load_model},
-    slot::{MAX_BATCH, Slot, SlotOptions},
+    slot::{Slot, SlotOptions},
     tokenize::Tokenizer,
 };
 
 /// Tokens that perplexity is measured over at a time.
 const WINDOW: usize = 512;
+const HALF: usize = WINDOW / 2;
 
 /// How weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,15 +87,15 @@ pub fn perplexity(model: &Path, text: &str) -> Result<f64, InferenceError> {
     let tokens = tokenizer.prompt(&[PromptPiece::Text(text.to_owned())])?.tokens;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut slot = Slot::new(tokenizer.model(), SlotOptions { context: WINDOW, threads })?;
-    let mut batch = LlamaBatch::new(MAX_BATCH, 1);
+    let mut batch = LlamaBatch::new(HALF, 1);
     let (mut sum, mut count) = (0.0, 0_u32);
     for window in tokens.chunks_exact(WINDOW) {
         slot.truncate(0);
-        for (number, part) in window.chunks(MAX_BATCH).enumerate() {
-            let first = number * MAX_BATCH;
-            let counts = first >= WINDOW / 2;
+        for (number, part) in window.chunks(HALF).enumerate() {
+            let first = number * HALF;
+            let counts = first >= HALF;
             slot.evaluate_all(part, &mut batch, counts)?;
-            let next = window.iter().skip(first + 1).take(if counts { MAX_BATCH } else { 0 });
+            let next = window.iter().skip(first + 1).take(if counts { HALF } else { 0 });
             for (at, next) in next.enumerate() {
                 sum += surprise(slot.logits_at(at), next.0 as usize);
                 count += 1;

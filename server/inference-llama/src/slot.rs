@@ -11,7 +11,7 @@ use llama_cpp_2::{
 use crate::backend::backend;
 
 /// Most tokens that are evaluated at once, and so before anything else is looked at.
-pub const MAX_BATCH: usize = 256;
+pub const MAX_BATCH: usize = 512;
 
 /// How contexts are made.
 #[derive(Clone, Copy)]
