@@ -109,6 +109,9 @@ const PRIOR_SHARES: [[[f32; 5]; 7]; 2] = [
         [0.03, 0.04, 0.04, 0.04, 0.07],
     ],
 ];
+/// The row of places that agree on three tokens or more and on a word among them that the language does not
+/// know: they say what this program does, of which the prior has no notion.
+const SPECIFIC: usize = 6;
 /// From this share of their likeliest token on the workspace's places are sure of themselves.
 const SURE: f32 = 0.8;
 
@@ -121,6 +124,7 @@ pub(crate) fn mix_prior(candidates: &mut Vec<Candidate>, order: usize, prior: &G
     let expected = prior.shares.iter().map(|it| it.1).fold(0.0, f32::max);
     let row = match order {
         0..=2 => order,
+        _ if prior.unknown.is_some_and(|distance| distance <= order) => SPECIFIC,
         3 => 3,
         4..=5 => 4,
         6..=8 => 5,

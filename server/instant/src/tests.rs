@@ -95,6 +95,14 @@ fn alternatives_differ_and_fall_in_probability() {
 }
 
 #[test]
+fn what_the_program_says_of_its_own_name_outweighs_the_language() {
+    let instant = Instant::new();
+    let greeting = "def greet_customer(name):\n    return f\"Hello, {name}\"\n";
+    instant.update_file("greeting.py", greeting);
+    assert_eq!(predicted(&instant, "def greet_customer($0"), "name):");
+}
+
+#[test]
 fn the_stored_text_of_the_open_file_does_not_count() {
     let instant = Instant::with_priors(Priors::none());
     instant.update_file("open.py", "value = stale + 1\n");

@@ -25,6 +25,8 @@ pub(crate) struct View<'v, 't> {
 pub(crate) struct Guess {
     /// Length of the longest context that the prior knows, in tokens.
     pub order: usize,
+    /// How many tokens back the nearest word stands that is not frequent in the language.
+    pub unknown: Option<usize>,
     /// Shares of the next token, in parts: a token may stand here more than once. Their sum is at most
     /// about 1.
     pub shares: Vec<(Code, f32)>,
@@ -46,7 +48,11 @@ impl<'v, 't> View<'v, 't> {
         let mut expected: Vec<(Next, f32)> = Vec::new();
         let back = context.iter().rev().take_while(|id| **id != BOUNDARY).take(WINDOW);
         for (distance, id) in back.enumerate() {
-            let symbol = slots.back(self.symbol(*id), *id);
+            let symbol = self.symbol(*id);
+            if is_new(symbol) {
+                guess.unknown.get_or_insert(distance + 1);
+            }
+            let symbol = slots.back(symbol, *id);
             if distance >= self.prior.max_order() {
                 continue;
             }
