@@ -6,10 +6,11 @@ use completion::{
 };
 use inference::LanguageModel;
 use model_registry::Role;
+use prompt::fit_for_completion;
 use serde::Serialize;
 use text::{LineIndex, Position};
 
-use crate::{AssistantError, AssistantSnapshot, shared::Activity, wire::Range};
+use crate::{AssistantError, AssistantSnapshot, excerpts::Spot, shared::Activity, wire::Range};
 
 /// What a completion cost.
 pub type CompletionTimings = Timings;
@@ -126,11 +127,22 @@ impl AssistantSnapshot {
         let model = self.shared.models.loaded(Role::Completion);
         let _busy = model.is_some().then(|| self.shared.busy(Activity::Completing));
         let offset = LineIndex::new(&text).offset(&text, request.position, self.encoding);
+        let spot = Spot {
+            path: &path,
+            before: text.get(..offset).unwrap_or_default(),
+            line: request.position.line,
+        };
+        let asked = model.as_ref().and_then(|model| model.loaded());
+        let asked = asked.filter(|info| unfit_model || fit_for_completion(info));
+        let excerpts = match (asked, self.index.snapshot()) {
+            (Some(_), Ok(index)) => workspace.excerpts.at(spot, &index, cancel),
+            _ => Arc::default(),
+        };
         let answer = completion::complete(
             &CompletionContext {
                 instant: &workspace.instant,
                 model: model.as_deref().map(|model| model as &dyn LanguageModel),
-                excerpts: &[],
+                excerpts: &excerpts,
                 cache: &workspace.cache,
             },
             &CompletionParams {

@@ -11,7 +11,7 @@ use indexer::IndexSnapshot;
 use instant::Instant;
 use parking_lot::{Mutex, RwLock};
 
-use crate::index_service::IndexService;
+use crate::{excerpts::CompletionExcerpts, index_service::IndexService};
 
 /// Files handed to the model in one go.
 const BATCH: usize = 1000;
@@ -34,6 +34,8 @@ pub struct OfWorkspace {
     pub instant: Instant,
     /// What was suggested before.
     pub cache: CompletionCache,
+    /// What a completion model was shown of other files.
+    pub(crate) excerpts: CompletionExcerpts,
     /// Content hash of each file that the model holds.
     held: Mutex<HashMap<Arc<str>, ContentHash>>,
 }
@@ -103,9 +105,9 @@ impl OfWorkspace {
         let mut held = self.held.lock();
         let mut gone: Vec<Arc<str>> = held.keys().cloned().collect();
         gone.retain(|path| snapshot.file(path).is_none());
-        for path in gone {
-            self.instant.remove_file(&path);
-            held.remove(&path);
+        for path in &gone {
+            self.instant.remove_file(path);
+            held.remove(path);
         }
         let changed: Vec<(Arc<str>, ContentHash)> = snapshot
             .files()
@@ -122,5 +124,7 @@ impl OfWorkspace {
             self.instant.update_files(&texts);
             held.extend(batch.iter().cloned());
         }
+        let paths = gone.iter().chain(changed.iter().map(|(path, _)| path));
+        self.cache.files_changed(paths.map(|path| &**path));
     }
 }

@@ -13,6 +13,7 @@ mod conversation;
 mod edit;
 mod edits;
 mod error;
+mod excerpts;
 mod host;
 mod index_service;
 mod instant_service;

@@ -324,7 +324,7 @@ fn a_declined_suggestion_does_not_come_back_at_its_place() {
 }
 
 #[test]
-fn an_accepted_or_forgotten_suggestion_is_asked_for_again() {
+fn an_accepted_or_outdated_suggestion_is_asked_for_again() {
     let (instant, model) =
         (Instant::with_priors(Priors::none()), coder(&["alpha", "beta", "gamma"]));
     let scene = Scene::new(&instant).with_model(&model);
@@ -333,7 +333,9 @@ fn an_accepted_or_forgotten_suggestion_is_asked_for_again() {
     assert_eq!(first(&scene.at("zzz = al$0\n")), "pha", "accepted in part");
     scene.cache.accepted(&answer.items[0].id, None);
     assert_eq!(first(&scene.at("zzz = $0\n")), "beta");
-    scene.cache.clear();
+    scene.cache.files_changed(["open.py"].into_iter());
+    assert_eq!(first(&scene.at("zzz = $0\n")), "beta", "its own text was compared");
+    scene.cache.files_changed(["open.py", "other.py"].into_iter());
     assert_eq!(first(&scene.at("zzz = $0\n")), "gamma");
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use base::CancelToken;
 use inference::{
-    GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo, TextSink,
+    FimTokens, GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo, TextSink,
     fake::FakeLanguageModel,
 };
 use language_server::routes::{NOTIFICATIONS, REQUESTS};
@@ -284,6 +284,41 @@ fn stale_changes_and_far_positions_do_no_harm() {
         assert!(editor.request(method, &far)["items"].is_array());
     }
     editor.request("hearth/explainCompletion", &far);
+}
+
+#[test]
+fn a_completion_model_sees_the_same_other_places_from_line_to_line() {
+    let info = ModelInfo {
+        id: "qwen2.5-coder-0.5b".into(),
+        architecture: "qwen2".into(),
+        context: 4096,
+        fim: Some(FimTokens {
+            prefix: "<|fim_prefix|>".into(),
+            suffix: "<|fim_suffix|>".into(),
+            middle: "<|fim_middle|>".into(),
+        }),
+        ..ModelInfo::default()
+    };
+    let model = Arc::new(FakeLanguageModel::new(["\"Bob\")", "\"Eve\")"]).with_info(info));
+    let mut editor = Setup { model: Some(model), ..plain() }.start();
+    let text =
+        "from greeting import greet_customer\n\n\nshow(greet_customer, \ntell(greet_customer, ";
+    editor.open("src/new.py", text);
+    // Waits for the index.
+    editor.request("hearth/search", &json!({ "query": "greet" }));
+    let mut beginning = |line| {
+        let at = json!({
+            "textDocument": { "uri": editor.uri("src/new.py") }, "position": position(line, 21),
+        });
+        let seen = editor.request("hearth/explainCompletion", &at);
+        let prompt =
+            seen["prompt"].as_str().unwrap_or_else(|| panic!("no prompt: {seen}")).to_owned();
+        let (beginning, _) = prompt.split_once("src/new.py").expect("the open file's path");
+        beginning.to_owned()
+    };
+    let first = beginning(3);
+    assert!(first.contains("src/greeting.py\ndef greet_customer(name):"), "{first}");
+    assert_eq!(beginning(4), first);
 }
 
 #[test]
