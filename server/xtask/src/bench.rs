@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{
     build, extension,
@@ -8,13 +8,27 @@ use crate::{
     setup,
 };
 
-/// Measures speed and memory beside a peer on the same model file, interleaved in one run.
+const USAGE: &str = "usage: cargo xtask bench [inference|index] [...]";
+
+/// Measures speed and memory beside peers, interleaved in one run: the engine (`inference`, the usual one)
+/// or the index.
 pub fn bench(args: &[String]) -> Result<()> {
+    let (what, rest) = match args.split_first() {
+        Some((what, rest)) if !what.starts_with('-') => (what.as_str(), rest),
+        _ => ("inference", args),
+    };
     setup::build_tools()?;
     setup::node()?;
     step("daemon", build::build_daemon)?;
-    step("models", build::pull_models)?;
-    let peer = root().join("tests/bench/inference");
-    extension::install_packages(&peer)?;
-    run(Command::new("node").arg(peer.join("bench.mjs")).args(args).env("HEARTH_SERVER", daemon()))
+    let folder = root().join("tests/bench").join(what);
+    match what {
+        "inference" => {
+            step("models", build::pull_models)?;
+            extension::install_packages(&folder)?;
+        }
+        "index" => setup::index_bench_tools()?,
+        _ => bail!(USAGE),
+    }
+    let mut node = Command::new("node");
+    run(node.arg(folder.join("bench.mjs")).args(rest).env("HEARTH_SERVER", daemon()))
 }

@@ -56,6 +56,11 @@ const WORKBENCH: [Tool; 2] = [
     Tool { purpose: "ripgrep", packages: &["ripgrep"], present: || has("rg") },
 ];
 
+const INDEX_BENCH: [Tool; 2] = [
+    Tool { purpose: "universal-ctags", packages: &["universal-ctags"], present: || has("ctags") },
+    Tool { purpose: "ripgrep", packages: &["ripgrep"], present: || has("rg") },
+];
+
 const BROWSER: [Tool; 1] = [Tool {
     purpose: "Chromium (tests of the workbench)",
     packages: &["chromium"],
@@ -65,6 +70,11 @@ const BROWSER: [Tool; 1] = [Tool {
 /// What compiling the daemon needs.
 pub fn build_tools() -> Result<()> {
     ensure(&BUILD)
+}
+
+/// The peers that the index is measured beside.
+pub fn index_bench_tools() -> Result<()> {
+    ensure(&INDEX_BENCH)
 }
 
 /// What building the extension needs.
