@@ -125,6 +125,6 @@ impl OfWorkspace {
             held.extend(batch.iter().cloned());
         }
         let paths = gone.iter().chain(changed.iter().map(|(path, _)| path));
-        self.cache.files_changed(paths.map(|path| &**path));
+        self.cache.files_changed(&paths.map(|path| &**path).collect::<Vec<_>>());
     }
 }

@@ -46,9 +46,9 @@ impl CompletionCache {
 
     /// These files have other texts now: what was suggested in any other file may be outdated. What was
     /// suggested in a file is checked against its own text anyway.
-    pub fn files_changed<'p>(&self, paths: impl Iterator<Item = &'p str> + Clone) {
+    pub fn files_changed(&self, paths: &[&str]) {
         let mut state = self.state.lock();
-        state.entries.retain(|entry| paths.clone().all(|path| path == entry.path));
+        state.entries.retain(|entry| paths.iter().all(|path| *path == entry.path));
     }
 
     /// A suggestion was accepted, in full or its first `length` bytes: it is not offered again from here.

@@ -333,9 +333,9 @@ fn an_accepted_or_outdated_suggestion_is_asked_for_again() {
     assert_eq!(first(&scene.at("zzz = al$0\n")), "pha", "accepted in part");
     scene.cache.accepted(&answer.items[0].id, None);
     assert_eq!(first(&scene.at("zzz = $0\n")), "beta");
-    scene.cache.files_changed(["open.py"].into_iter());
+    scene.cache.files_changed(&["open.py"]);
     assert_eq!(first(&scene.at("zzz = $0\n")), "beta", "its own text was compared");
-    scene.cache.files_changed(["open.py", "other.py"].into_iter());
+    scene.cache.files_changed(&["open.py", "other.py"]);
     assert_eq!(first(&scene.at("zzz = $0\n")), "gamma");
 }
 
