@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { openWorkbench, scriptedDaemon, until } from "./harness.mjs";
+import { contrast, openWorkbench, scriptedDaemon, until } from "./harness.mjs";
 
 const field = (chat) => chat.getByRole("textbox", { name: "Question" });
 
@@ -28,6 +28,28 @@ describe("the chat", () => {
       await answer.getByRole("button", { name: /stack\.ts/ }).click();
       await bench.tab("stack.ts").waitFor();
       await until(async () => /selected/.test(await bench.page.locator("#status\\.editor\\.selection").innerText()), "the cited lines selected");
+    }));
+
+  it("can be read in light, dark and high contrast themes", () =>
+    inChat(async (bench, chat) => {
+      await bench.ask("How does the stack work?");
+      const answer = await bench.answer();
+      const themes = {
+        "vscode-light": "Default Light Modern",
+        "vscode-high-contrast": "Default High Contrast",
+        "vscode-high-contrast-light": "Default High Contrast Light",
+        "vscode-dark": "Default Dark Modern",
+      };
+      for (const [kind, theme] of Object.entries(themes)) {
+        workbench.configure({ "workbench.colorTheme": theme });
+        await chat.locator(`body[data-vscode-theme-kind="${kind}"]`).waitFor();
+        const parts = [answer.locator(".prose").first(), answer.getByRole("button", { name: /stack\.ts/ }).first(), field(chat)];
+        for (const part of parts) {
+          const seen = await contrast(part);
+          assert.ok(seen >= 4.5, `${theme}: ${await part.innerText()}: contrast ${seen.toFixed(1)}`);
+        }
+        await bench.screenshot(`chat-${kind}`);
+      }
     }));
 
   it("shows no markup of the model's: no image, no script, no foreign link target", () =>

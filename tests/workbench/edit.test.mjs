@@ -122,6 +122,8 @@ describe("an edit with an instruction", () => {
       const input = bench.input();
       await input.waitFor();
       assert.equal(await input.inputValue(), "fail please");
+      await bench.page.keyboard.press("Escape");
+      await input.waitFor({ state: "hidden" });
     }));
 
   it("leaves the editor's own Ctrl+K chords alone when nothing is selected", () =>

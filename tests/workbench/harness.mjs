@@ -56,7 +56,9 @@ export async function openWorkbench({ program, environment = {}, trust = false, 
   const trustSettings = trust
     ? { "security.workspace.trust.startupPrompt": "never", "security.workspace.trust.banner": "never" }
     : { "security.workspace.trust.enabled": false };
-  writeFileSync(join(home, "data", "User", "settings.json"), JSON.stringify({ ...settings, ...trustSettings }));
+  const configure = (more) =>
+    writeFileSync(join(home, "data", "User", "settings.json"), JSON.stringify({ ...settings, ...trustSettings, ...more }));
+  configure({});
   const server = await startWorkbench({
     home: join(home, "data"),
     extensions,
@@ -75,6 +77,8 @@ export async function openWorkbench({ program, environment = {}, trust = false, 
   return {
     home,
     server,
+    /** Sets these settings of the person's besides the usual ones. */
+    configure,
     /** Opens a copy of `fixture` (a folder under fixtures/ or an absolute one) in a new page. */
     async open(fixture, { ready = true } = {}) {
       const source = resolve(here, "fixtures", fixture);
@@ -113,6 +117,32 @@ export async function openWorkbench({ program, environment = {}, trust = false, 
       rmSync(home, { recursive: true, force: true });
     },
   };
+}
+
+/** How well the text of an element stands out from what is behind it, from 1 to 21, as WCAG 2.1 defines it. */
+export function contrast(locator) {
+  return locator.evaluate((element) => {
+    const channels = (color) => [...color.matchAll(/[\d.]+/g)].map(Number);
+    const luminance = ([red, green, blue]) => {
+      const linear = [red, green, blue].map((value) => {
+        const share = value / 255;
+        return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+      });
+      return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+    };
+    // What lies behind: the backgrounds of the element and of all around it, from the outermost.
+    const behind = [];
+    for (let at = element; at; at = at.parentElement) behind.unshift(channels(getComputedStyle(at).backgroundColor));
+    const over = (below, [red, green, blue, alpha = 1]) =>
+      [red, green, blue].map((value, channel) => value * alpha + below[channel] * (1 - alpha));
+    const root = channels(getComputedStyle(document.documentElement).getPropertyValue("--vscode-sideBar-background"));
+    const hex = getComputedStyle(document.documentElement).getPropertyValue("--vscode-sideBar-background").trim();
+    const base = hex.startsWith("#") ? [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)) : root;
+    const background = behind.reduce(over, base);
+    const text = over(background, channels(getComputedStyle(element).color));
+    const [dark, light] = [luminance(background), luminance(text)].toSorted((a, b) => a - b);
+    return (light + 0.05) / (dark + 0.05);
+  });
 }
 
 /** Processes whose command line holds `needle`, by Linux's own list. */
@@ -239,6 +269,12 @@ export class Workbench {
     await input.fill(`:${line}:${column}`);
     await this.page.keyboard.press("Enter");
     await input.waitFor({ state: "hidden" });
+  }
+
+  /** Where the cursor is on its line, from 1. */
+  async column() {
+    const place = await this.page.locator("#status\\.editor\\.selection").innerText();
+    return Number(/Col (\d+)/.exec(place)?.[1]);
   }
 
   async selectLines(first, last) {

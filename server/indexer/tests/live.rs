@@ -260,3 +260,20 @@ fn an_index_that_another_version_made_is_made_anew() {
     indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
     assert_eq!(indexer.snapshot().dump(), fresh);
 }
+
+#[test]
+fn a_notebook_is_found_by_its_cells_and_not_by_its_pictures() {
+    let notebook = include_str!("../../../grammars/notebook/tests/guards.ipynb");
+    let (_, picture) = notebook.split_once("\"image/png\": \"").unwrap();
+    let (picture, _) = picture.split_once('"').unwrap();
+    let large = notebook.replace(picture, &picture.repeat(20));
+    let setup = Setup::new(&[("guards.ipynb", &large)]);
+    let snapshot = setup.updated().snapshot();
+    for term in ["summer", "plot", "display"] {
+        assert_eq!(find(&snapshot, term), ["guards.ipynb"], "{term}");
+    }
+    let words = picture.split(['+', '/', '=']).filter(|word| word.len() > 20);
+    for word in words {
+        assert!(find(&snapshot, word).is_empty(), "{word}");
+    }
+}

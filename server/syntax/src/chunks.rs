@@ -48,7 +48,8 @@ pub struct Chunk {
 
 /// Cuts a file into chunks at the borders of its definitions: a definition of some size is a chunk
 /// with its comments and attributes, small ones are put together, long ones are cut between
-/// statements. Without a tree the text is cut into windows of lines.
+/// statements. Without a tree the text is cut into windows of lines. The chunks follow each other and cover
+/// the text, but for long pictures in a notebook.
 ///
 /// `syntax` must be a tree of `text`. An empty text has no chunks.
 pub fn chunks(language: Option<Language>, text: &str, syntax: Option<&Syntax>) -> Vec<Chunk> {
@@ -137,6 +138,7 @@ impl Cutter<'_> {
             }
             let first = self.pieces.len();
             match largest {
+                Some(child) if self.outline.is_omitted(child.byte_range().into()) => {}
                 Some(child) if depth < MAX_DEPTH && child.child_count() > 0 => {
                     self.cut(child, segment, depth + 1);
                 }

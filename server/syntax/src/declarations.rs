@@ -34,7 +34,8 @@ const MATCH_LIMIT: u32 = 4096;
 /// - `@import.tree`: a statement that imports several paths with a common beginning.
 /// - `@import.module`: a part of the same module that stands in a file of its own.
 ///
-/// Capture of `chunks.scm`: `@unit`, what may stand in a chunk of its own.
+/// Captures of `chunks.scm`: `@unit`, what may stand in a chunk of its own; `@omit`, what is too long to be
+/// read and says nothing, such as a picture in a notebook.
 pub(crate) struct Declarations {
     query: Query,
     roles: Vec<Role>,
@@ -54,6 +55,7 @@ enum Role {
     Wrapper,
     Lead,
     Unit,
+    Omit,
     Reference(ReferenceKind),
     Binding,
     Import,
@@ -88,6 +90,7 @@ pub(crate) struct Found<'tree> {
     pub(crate) wrappers: Vec<TextRange>,
     pub(crate) leads: Vec<TextRange>,
     pub(crate) units: Vec<TextRange>,
+    pub(crate) omits: Vec<TextRange>,
     pub(crate) references: Vec<(TextRange, ReferenceKind)>,
     pub(crate) bindings: Vec<TextRange>,
     pub(crate) imports: Vec<ImportPart>,
@@ -133,6 +136,7 @@ impl Declarations {
                     Role::Wrapper => found.wrappers.push(range()),
                     Role::Lead => found.leads.push(range()),
                     Role::Unit => found.units.push(range()),
+                    Role::Omit => found.omits.push(range()),
                     Role::Reference(kind) => found.references.push((range(), kind)),
                     Role::Binding => found.bindings.push(range()),
                     Role::Import => import = Some(capture.node.start_byte()),
@@ -182,6 +186,7 @@ impl Role {
             "wrapper" => Self::Wrapper,
             "comment" | "attribute" => Self::Lead,
             "unit" => Self::Unit,
+            "omit" => Self::Omit,
             "binding" => Self::Binding,
             "import" => Self::Import,
             "import.path" => Self::ImportPath,

@@ -57,6 +57,7 @@ static SOURCES: &[Source] = languages! {
     "javascript" on "ecma": tree_sitter_javascript::LANGUAGE;
     "json": tree_sitter_json::LANGUAGE;
     "markdown": tree_sitter_md::LANGUAGE;
+    "notebook": tree_sitter_json::LANGUAGE;
     "php": tree_sitter_php::LANGUAGE_PHP;
     "python": tree_sitter_python::LANGUAGE;
     "ruby": tree_sitter_ruby::LANGUAGE;

@@ -17,6 +17,8 @@ pub(crate) struct Outline {
     pub(crate) symbols: Vec<Symbol>,
     /// Ranges that may stand in a chunk of their own, sorted.
     pub(crate) units: Vec<TextRange>,
+    /// Ranges that belong to no chunk where they are too long for one, sorted.
+    pub(crate) omits: Vec<TextRange>,
     pub(crate) leads: Leads,
     /// In the order of the text.
     pub(crate) references: Vec<Reference>,
@@ -31,15 +33,22 @@ impl Outline {
         let mut units = std::mem::take(&mut found.units);
         units.sort_unstable();
         units.dedup();
+        let mut omits = std::mem::take(&mut found.omits);
+        omits.sort_unstable();
         let references = references::of(&mut found, text);
         let imports = references::imports_of(&mut found, language, text);
         let symbols = Nesting { language, text, leads: &leads }.symbols(found);
-        Self { symbols, units, leads, references, imports }
+        Self { symbols, units, omits, leads, references, imports }
     }
 
     /// Whether a node is one that may stand alone.
     pub(crate) fn is_unit(&self, range: TextRange) -> bool {
         self.units.binary_search(&range).is_ok()
+    }
+
+    /// Whether a node is one that is left out.
+    pub(crate) fn is_omitted(&self, range: TextRange) -> bool {
+        self.omits.binary_search(&range).is_ok()
     }
 }
 
