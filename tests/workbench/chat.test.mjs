@@ -32,8 +32,6 @@ describe("the chat", () => {
 
   it("can be read in light, dark and high contrast themes", () =>
     inChat(async (bench, chat) => {
-      await bench.ask("How does the stack work?");
-      const answer = await bench.answer();
       const themes = {
         "vscode-light": "Default Light Modern",
         "vscode-high-contrast": "Default High Contrast",
@@ -42,7 +40,12 @@ describe("the chat", () => {
       };
       for (const [kind, theme] of Object.entries(themes)) {
         workbench.configure({ "workbench.colorTheme": theme });
+        await bench.page.reload();
+        await bench.ready();
+        await bench.openChat();
         await chat.locator(`body[data-vscode-theme-kind="${kind}"]`).waitFor();
+        await bench.ask("How does the stack work?");
+        const answer = await bench.answer();
         const parts = [answer.locator(".prose").first(), answer.getByRole("button", { name: /stack\.ts/ }).first(), field(chat)];
         for (const part of parts) {
           const seen = await contrast(part);
