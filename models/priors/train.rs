@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use base::CancelToken;
 use flate2::read::GzDecoder;
 use instant::{Prior, PriorLanguage, PriorOptions, PriorTrainer};
 use serde_json::{Value, json};
@@ -63,7 +64,7 @@ fn train(language: PriorLanguage, data: &Path, output: &Path) -> Result<()> {
             trainer.add(&format!("{}/{folder}", record.package), &record.text);
         }
         report["tokens"] = json!(trainer.tokens());
-        let prior = trainer.finish();
+        let prior = trainer.finish(&CancelToken::new(), &mut |_, _| {})?;
         report["prior_bytes"] = json!(prior.len());
         // What cannot be read again is not written.
         Prior::read(prior.clone())?;

@@ -15,6 +15,8 @@ pub enum Signal {
     Kill,
     /// Lets it stand still.
     Stop,
+    /// What Ctrl-C sends.
+    Interrupt,
 }
 
 /// Waits until `condition` holds.
@@ -59,6 +61,7 @@ pub fn send(process: u32, signal: Signal) {
     let number = match signal {
         Signal::Kill => libc::SIGKILL,
         Signal::Stop => libc::SIGSTOP,
+        Signal::Interrupt => libc::SIGINT,
     };
     // SAFETY: takes and gives plain numbers.
     let sent = unsafe { libc::kill(process as libc::pid_t, number) };

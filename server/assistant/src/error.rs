@@ -3,6 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use adaptation::StoreError as PriorStoreError;
 use base::{Cancelled, FoldersError};
 use edit::EditError;
 use indexer::IndexError;
@@ -88,6 +89,9 @@ pub enum AssistantError {
     /// The model manager.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The priors that were learnt for the workspace.
+    #[error(transparent)]
+    Priors(#[from] PriorStoreError),
     /// An edit.
     #[error(transparent)]
     Edit(EditError),
@@ -119,7 +123,11 @@ impl AssistantError {
             Self::Edit(EditError::Unusable { .. } | EditError::SelectionTooLong { .. }) => {
                 "refused"
             }
-            Self::Files { .. } | Self::Folders(_) | Self::Journal(_) | Self::Store(_) => "files",
+            Self::Files { .. }
+            | Self::Folders(_)
+            | Self::Journal(_)
+            | Self::Store(_)
+            | Self::Priors(_) => "files",
             Self::Index(_) => "index",
             _ => match self.inference() {
                 Some(InferenceError::NoModel { .. }) => "noModel",

@@ -3,6 +3,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use adaptation::Store;
 use base::{CancelToken, Folders};
 use indexer::{EmbeddingSource, IndexReport, Progress};
 use serde::Deserialize;
@@ -252,6 +253,7 @@ fn load_config(folders: &Folders, workspace: &Workspace) -> (Config, Vec<String>
 
 /// The index of a workspace; with `watch` it starts at once and feeds the instant model.
 fn open_index(shared: &Arc<Shared>, workspace: Workspace, watch: bool) -> Arc<IndexService> {
+    shared.instant.open(Store::new(&shared.folders, &workspace.key()));
     let weak = Arc::downgrade(shared);
     let on_change: OnChange = Arc::new(move || {
         if let Some(shared) = weak.upgrade() {

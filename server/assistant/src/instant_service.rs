@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use adaptation::{Stamp, Store};
 use base::{CancelToken, Latest};
 use completion::CompletionCache;
 use indexer::IndexSnapshot;
@@ -38,6 +39,9 @@ pub struct OfWorkspace {
     pub(crate) excerpts: CompletionExcerpts,
     /// Content hash of each file that the model holds.
     held: Mutex<HashMap<Arc<str>, ContentHash>>,
+    /// The priors that were learnt for it, and which of them the model has.
+    adapted: Option<Store>,
+    stamp: Mutex<Stamp>,
 }
 
 type ContentHash = [u8; 16];
@@ -54,9 +58,10 @@ impl InstantService {
         self.workspace.read().clone()
     }
 
-    /// Another workspace was opened.
-    pub fn forget(&self) {
-        *self.workspace.write() = Arc::default();
+    /// Begins anew with a workspace, for which these priors were learnt.
+    pub fn open(&self, adapted: Store) {
+        let workspace = OfWorkspace { adapted: Some(adapted), ..OfWorkspace::default() };
+        *self.workspace.write() = Arc::new(workspace);
     }
 
     /// The index has something new.
@@ -100,8 +105,10 @@ fn follow(service: &Weak<InstantService>, index: &Weak<IndexService>) -> Option<
 }
 
 impl OfWorkspace {
-    /// Takes in every file of `snapshot` that the model does not hold as it is now.
+    /// Takes in every file of `snapshot` that the model does not hold as it is now, and priors that were
+    /// learnt or removed meanwhile.
     pub fn refresh(&self, snapshot: &IndexSnapshot, cancel: &CancelToken) {
+        self.refresh_priors();
         let mut held = self.held.lock();
         let mut gone: Vec<Arc<str>> = held.keys().cloned().collect();
         gone.retain(|path| snapshot.file(path).is_none());
@@ -126,5 +133,16 @@ impl OfWorkspace {
         }
         let paths = gone.iter().chain(changed.iter().map(|(path, _)| path));
         self.cache.files_changed(&paths.map(|path| &**path).collect::<Vec<_>>());
+    }
+
+    fn refresh_priors(&self) {
+        let Some(adapted) = &self.adapted else { return };
+        let mut held = self.stamp.lock();
+        let stamp = adapted.stamp();
+        if stamp != *held {
+            self.instant.set_priors(adapted.load());
+            self.cache.clear();
+            *held = stamp;
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! user is written but through `journal`.
 
 mod actions;
+mod adapt;
 mod chat;
 mod complete;
 mod config;
@@ -28,6 +29,8 @@ mod trust;
 mod wire;
 
 pub use actions::{ActionKind, DiagnosticText};
+pub use adapt::{AdaptReport, AdaptedLanguage, AdaptedPriors};
+pub use adaptation::{AdaptProgress, AdaptStep, AdaptedPrior, Comparison, Outcome};
 pub use chat::{AskAnswer, AskRequest, ChatParams, ChatPartial, ChatReply, Mention, WireCitation};
 pub use complete::{CompleteAnswer, CompleteItem, CompleteRequest, CompletionTimings, Explanation};
 pub use config::{Config, EditorSettings};

@@ -240,6 +240,5 @@ impl Shared {
     pub fn forget_workspace(&self) {
         *self.journal.lock() = None;
         *self.graph.lock() = CodeGraph::default();
-        self.instant.forget();
     }
 }

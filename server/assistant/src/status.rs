@@ -17,6 +17,8 @@ pub struct Status {
     pub index: IndexStatus,
     /// The models by role.
     pub models: Vec<RoleStatus>,
+    /// Languages whose completions rest on a prior that was learnt for the workspace.
+    pub priors: Vec<&'static str>,
     /// `offline`: no connection is ever opened while serving.
     pub network: &'static str,
     /// Memory of this process, without its workers.
@@ -60,6 +62,7 @@ impl AssistantSnapshot {
             version: env!("CARGO_PKG_VERSION"),
             index,
             models: self.shared.models.status(),
+            priors: self.adapted().languages(),
             network: "offline",
             memory: Memory { resident: resident() },
             activity: self.shared.activity.word().unwrap_or(idle),

@@ -79,6 +79,19 @@ impl Folders {
         private(&self.data.join("logs"))
     }
 
+    /// What was learnt for the workspace that `key` names, under `name`.
+    pub fn workspace_data(&self, key: &str, name: &str) -> Result<PathBuf, FoldersError> {
+        self.data()?;
+        private(&self.data.join("workspaces"))?;
+        private(&self.workspace_data_path(key))?;
+        private(&self.workspace_data_path(key).join(name))
+    }
+
+    /// Where that lies, if there is any.
+    pub fn workspace_data_path(&self, key: &str) -> PathBuf {
+        self.data.join("workspaces").join(key)
+    }
+
     /// What can be rebuilt and belongs to no single workspace.
     pub fn cache(&self) -> Result<PathBuf, FoldersError> {
         private(&self.cache)

@@ -44,6 +44,11 @@ impl CompletionCache {
         Self::default()
     }
 
+    /// Forgets all suggestions: the model knows other things now.
+    pub fn clear(&self) {
+        self.state.lock().entries.clear();
+    }
+
     /// These files have other texts now: what was suggested in any other file may be outdated. What was
     /// suggested in a file is checked against its own text anyway.
     pub fn files_changed(&self, paths: &[&str]) {

@@ -11,6 +11,7 @@ mod cache;
 mod filter;
 mod flow;
 mod gate;
+mod masked;
 mod model;
 mod place;
 mod stop;
@@ -18,6 +19,7 @@ mod stop;
 pub use answer::{CompletionAnswer, Item, Reason, Source, Stage, Timings};
 pub use cache::CompletionCache;
 pub use flow::{CompletionContext, CompletionOptions, CompletionParams, complete};
+pub use masked::{Masked, Random, mask, maskable_lines};
 
 #[cfg(test)]
 mod tests;

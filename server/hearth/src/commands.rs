@@ -1,3 +1,4 @@
+mod adapt;
 mod ask;
 mod bench;
 mod complete;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use base::{CancelToken, Folders};
 
 /// Options that every command takes.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Global {
     /// The folder to work on [default: the enclosing repository, else the current folder]
     #[arg(long, global = true, value_name = "DIR")]

@@ -1,10 +1,10 @@
 //! The search for the likeliest way to the end of the line.
 
 use crate::{
-    Part, Prediction, Query,
+    Judgement, Part, Prediction, Query, lexer,
     live::{Live, blanks},
     mixture::{Candidate, Evidence, mix, mix_prior},
-    prior::{Prior, View},
+    prior::{PriorsOfFile, View, mixed},
     vocabulary::{
         Code, Id, LocalVocabulary, Vocabulary, code, id, is_line_break, is_text, leads_deeper,
         spaces,
@@ -73,26 +73,40 @@ struct Search<'s, 't> {
     vocabulary: &'s LocalVocabulary<'s, 't>,
     live: &'s Live<'t>,
     words: Vec<(Code, f32)>,
-    view: Option<View<'s, 't>>,
+    views: Vec<View<'s, 't>>,
+}
+
+impl<'s, 't> Search<'s, 't> {
+    fn new(
+        parts: &'s [Part],
+        vocabulary: &'s LocalVocabulary<'s, 't>,
+        priors: PriorsOfFile<'s>,
+        live: &'s Live<'t>,
+        path: &str,
+    ) -> Self {
+        let views = priors.into_iter().enumerate();
+        let views = views.filter_map(|(place, prior)| Some(View::new(prior?, place, vocabulary)));
+        Self {
+            parts,
+            own: parts.iter().map(|part| part.segment.file(path)).collect(),
+            vocabulary,
+            live,
+            words: live.words(),
+            views: views.collect(),
+        }
+    }
 }
 
 pub(crate) fn complete(
     parts: &[Part],
     vocabulary: &Vocabulary,
-    prior: Option<&Prior>,
+    priors: PriorsOfFile<'_>,
     query: &Query<'_>,
 ) -> Vec<Prediction> {
-    let mut vocabulary = LocalVocabulary::new(vocabulary, prior);
-    let live = Live::new(query, &mut vocabulary);
-    let words = live.words();
-    let search = Search {
-        parts,
-        own: parts.iter().map(|part| part.segment.file(query.path)).collect(),
-        vocabulary: &vocabulary,
-        view: prior.map(|prior| View::new(prior, &vocabulary)),
-        words,
-        live: &live,
-    };
+    let mut vocabulary = LocalVocabulary::new(vocabulary, priors);
+    let (before, after) = query.around();
+    let live = Live::new(before, after, &mut vocabulary);
+    let search = Search::new(parts, &vocabulary, priors, &live, query.path);
     let context = live.context();
     let partial = live.partial.map(|(text, _)| text);
     let mut found = search.run(&context, partial, query.alternatives);
@@ -102,6 +116,49 @@ pub(crate) fn complete(
         found = search.run(&context, None, query.alternatives);
     }
     found
+}
+
+/// Probability of a token that the model holds for impossible: it is wrong sometimes.
+const LEAST_TOKEN: f32 = 1e-4;
+
+/// What the model makes of the rest of the cursor's line, which it does not see.
+pub(crate) fn judge(
+    parts: &[Part],
+    vocabulary: &Vocabulary,
+    priors: PriorsOfFile<'_>,
+    query: &Query<'_>,
+) -> Judgement {
+    let (before, after) = query.around();
+    let (tail, below) = after.split_at(after.find('\n').unwrap_or(after.len()));
+    let mut vocabulary = LocalVocabulary::new(vocabulary, priors);
+    let live = Live::new(before, below, &mut vocabulary);
+    let partial = live.partial.map(|(text, _)| text);
+    let start = before.len() - partial.map_or(0, str::len);
+    let hidden = query.text.get(start..before.len() + tail.len()).unwrap_or_default().trim_end();
+    let mut blanks = lexer::blanks_before(hidden);
+    let mut codes = Vec::new();
+    for token in lexer::tokens(hidden) {
+        let spaces = token.spaces.max(std::mem::take(&mut blanks));
+        codes.push(code(id(vocabulary.encode(&token)), spaces));
+    }
+    let search = Search::new(parts, &vocabulary, priors, &live, query.path);
+    let mut context = live.context();
+    let mut judgement = Judgement { log_probability: 0.0, tokens: codes.len() + 1 };
+    let mut add = |probability: f32| {
+        judgement.log_probability += f64::from(probability.max(LEAST_TOKEN)).ln();
+    };
+    for (step, wanted) in codes.iter().enumerate() {
+        let candidates = if step == 0 {
+            search.at_cursor(search.next(&context, partial), partial.is_some())
+        } else {
+            search.next(&context, None)
+        };
+        let found = candidates.iter().find(|it| it.code == *wanted);
+        add(found.map_or(0.0, |it| it.probability));
+        context.push(id(*wanted));
+    }
+    add(search.next(&context, None).iter().map(|it| search.line_end(it)).sum());
+    judgement
 }
 
 impl Search<'_, '_> {
@@ -165,9 +222,10 @@ impl Search<'_, '_> {
             });
         }
         let mut candidates = mix(&self.words, &evidence);
-        if let Some(view) = &self.view {
+        if !self.views.is_empty() {
             let order = evidence.iter().map(|it| it.order).max().unwrap_or_default();
-            let guess = view.guess(context, &candidates);
+            let guesses = self.views.iter().map(|view| view.guess(context, &candidates));
+            let guess = mixed(guesses.collect());
             mix_prior(&mut candidates, order, &guess);
         }
         if partial.is_some() {

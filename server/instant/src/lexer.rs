@@ -49,6 +49,11 @@ pub(crate) fn tokens(text: &str) -> Tokens<'_> {
 
 const BLANKS: [char; 3] = [' ', '\t', '\r'];
 
+/// The blanks at the start of `text`, as many as count. For [`tokens`] they are its first indentation.
+pub(crate) fn blanks_before(text: &str) -> u32 {
+    ((text.len() - text.trim_start_matches(BLANKS).len()) as u32).min(MAX_SPACES)
+}
+
 pub(crate) struct Tokens<'t> {
     text: &'t str,
     at: usize,

@@ -30,7 +30,7 @@ use crate::{segment::Segment, vocabulary::Vocabulary};
 /// The live model of a workspace. Shared between threads: readers take a snapshot and are never kept
 /// waiting by a build.
 pub struct Instant {
-    priors: Priors,
+    priors: RwLock<Arc<Priors>>,
     parts: RwLock<Arc<Vec<Part>>>,
     vocabulary: RwLock<Vocabulary>,
     /// Where each file's tokens are. Held by writers for a whole update.
@@ -66,6 +66,13 @@ pub struct Query<'a> {
     pub alternatives: usize,
 }
 
+impl<'a> Query<'a> {
+    /// The text before and after the cursor. Without a border of characters there, all is before it.
+    fn around(&self) -> (&'a str, &'a str) {
+        self.text.split_at_checked(self.offset).unwrap_or((self.text, ""))
+    }
+}
+
 /// A way to go on to the end of the line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
@@ -76,6 +83,15 @@ pub struct Prediction {
     /// Tokens before the cursor that agree with the places, or with what the language's prior knows, that
     /// the first token comes from; 0 when it was guessed from the words of the file alone.
     pub order: usize,
+}
+
+/// How likely a model holds what stands somewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// Natural logarithm of the probability of all tokens together.
+    pub log_probability: f64,
+    /// How many they are, the end of the line among them.
+    pub tokens: usize,
 }
 
 /// How much a model holds.
@@ -113,20 +129,26 @@ impl Instant {
     /// A model with these priors and nothing else.
     pub fn with_priors(priors: Priors) -> Self {
         Self {
-            priors,
+            priors: RwLock::new(Arc::new(priors)),
             parts: RwLock::default(),
             vocabulary: RwLock::default(),
             places: Mutex::default(),
         }
     }
 
+    /// Goes on with other priors.
+    pub fn set_priors(&self, priors: Priors) {
+        *self.priors.write() = Arc::new(priors);
+    }
+
     /// Takes in many files at once, each replacing what was known under its path. A million lines take
     /// some seconds, so this belongs on a background thread.
     pub fn update_files(&self, files: &[(String, Arc<str>)]) {
+        let priors = self.priors.read().clone();
         let mut encoded: Vec<(Arc<str>, Vec<u32>)> = Vec::with_capacity(files.len());
         for (path, text) in files.iter().filter(|(_, text)| text.len() <= MAX_FILE) {
             // Read here, in the background, and not at the first keystroke.
-            self.priors.of_path(path);
+            priors.of_path(path);
             // One file at a time, so that readers get their turn.
             let tokens = self.vocabulary.write().encode(text);
             encoded.push((path.as_str().into(), tokens));
@@ -174,8 +196,18 @@ impl Instant {
     /// line is kept: a prediction that does not lead up to it is not given.
     pub fn predict(&self, query: &Query<'_>) -> Vec<Prediction> {
         let parts = self.parts.read().clone();
+        let priors = self.priors.read().clone();
         let vocabulary = self.vocabulary.read();
-        beam::complete(&parts, &vocabulary, self.priors.of_path(query.path), query)
+        beam::complete(&parts, &vocabulary, priors.of_path(query.path), query)
+    }
+
+    /// How likely the model holds the rest of the cursor's line, up to its end. It does not see that rest:
+    /// this tells how good the model is.
+    pub fn judge(&self, query: &Query<'_>) -> Judgement {
+        let parts = self.parts.read().clone();
+        let priors = self.priors.read().clone();
+        let vocabulary = self.vocabulary.read();
+        beam::judge(&parts, &vocabulary, priors.of_path(query.path), query)
     }
 }
 

@@ -1,7 +1,6 @@
 //! The open document around the cursor.
 
 use crate::{
-    Query,
     hash::HashMap,
     lexer::{self, MAX_SPACES, Token},
     mixture::Evidence,
@@ -54,9 +53,11 @@ pub(crate) struct Live<'t> {
 }
 
 impl<'t> Live<'t> {
-    pub(crate) fn new(query: &Query<'t>, vocabulary: &mut LocalVocabulary<'_, 't>) -> Self {
-        let whole = query.text;
-        let (before, after) = whole.split_at_checked(query.offset).unwrap_or((whole, ""));
+    pub(crate) fn new(
+        before: &'t str,
+        after: &'t str,
+        vocabulary: &mut LocalVocabulary<'_, 't>,
+    ) -> Self {
         let before = last_bytes(before, WINDOW_BEFORE);
         let after = first_bytes(after, WINDOW_AFTER);
         let (rest, below) = after.split_at(after.find('\n').unwrap_or(after.len()));

@@ -115,6 +115,12 @@ const SPECIFIC: usize = 6;
 /// From this share of their likeliest token on the workspace's places are sure of themselves.
 const SURE: f32 = 0.8;
 
+/// Share of the priors at least where the one that was learnt for the workspace knows a context that is
+/// one, two, three or more tokens longer than what agrees in the workspace itself, and how long that must be.
+/// Fitted on Flask, Celery, ureq and tantivy with their dependencies.
+const LONGER_SHARES: [f32; 3] = [0.4, 0.6, 0.8];
+const LEAST_ADAPTED: usize = 3;
+
 /// Mixes what a prior expects into `candidates`.
 pub(crate) fn mix_prior(candidates: &mut Vec<Candidate>, order: usize, prior: &Guess) {
     if prior.shares.is_empty() {
@@ -132,7 +138,13 @@ pub(crate) fn mix_prior(candidates: &mut Vec<Candidate>, order: usize, prior: &G
     };
     let column = ((expected * 5.0) as usize).min(4);
     let share = PRIOR_SHARES.get(usize::from(best >= SURE)).and_then(|it| it.get(row)?.get(column));
-    let share = share.copied().unwrap_or_default();
+    let mut share = share.copied().unwrap_or_default();
+    if let (LEAST_ADAPTED.., Some(longer)) =
+        (prior.adapted_order, prior.adapted_order.checked_sub(order + 1))
+    {
+        let least = LONGER_SHARES.get(longer).or(LONGER_SHARES.last());
+        share = share.max(least.copied().unwrap_or_default());
+    }
     let mut indices: HashMap<Code, usize> = HashMap::default();
     for (index, candidate) in candidates.iter_mut().enumerate() {
         candidate.probability *= 1.0 - share;

@@ -35,9 +35,10 @@ mod view;
 
 use std::{borrow::Cow, fmt, ops::Range};
 
+pub(crate) use bundle::PriorsOfFile;
 pub use bundle::{PriorLanguage, Priors};
 pub use train::{PriorOptions, PriorTrainer};
-pub(crate) use view::{Guess, View};
+pub(crate) use view::{Guess, View, mixed};
 
 use symbols::{ContextHash, FIRST_TEXT, MAX_SYMBOLS, Next, Symbol};
 
@@ -81,6 +82,7 @@ impl fmt::Display for PriorError {
 impl std::error::Error for PriorError {}
 
 /// A language prior. Its checksum was right when it was read; reading stays safe with any bytes.
+#[derive(Clone)]
 pub struct Prior {
     bytes: Cow<'static, [u8]>,
     max_order: usize,
@@ -172,14 +174,16 @@ impl Prior {
         if token >= self.tokens { None } else { str::from_utf8(texts.get(start..end)?).ok() }
     }
 
+    /// The number of a frequent token.
+    pub(crate) fn token(&self, text: &str) -> Option<usize> {
+        let token = self.first_not_less(text);
+        (self.text(token) == Some(text)).then_some(token)
+    }
+
     /// The symbol of a text.
     pub(crate) fn symbol(&self, text: &str) -> Symbol {
-        let token = self.first_not_less(text);
-        if self.text(token) == Some(text) {
-            FIRST_TEXT + token as Symbol
-        } else {
-            symbols::unknown(text)
-        }
+        let known = |token| FIRST_TEXT + token as Symbol;
+        self.token(text).map_or_else(|| symbols::unknown(text), known)
     }
 
     fn first_not_less(&self, text: &str) -> usize {

@@ -137,15 +137,55 @@ fn many_small_updates_leave_few_parts_and_nothing_of_the_old() {
     assert_eq!(predicted(&instant, "x7 = $0"), "4");
 }
 
+/// The judgement of the rest of the line after `$0`.
+fn judged(instant: &Instant, document: &str) -> Judgement {
+    let offset = document.find("$0").unwrap();
+    let text = document.replacen("$0", "", 1);
+    instant.judge(&Query { path: "open.py", text: &text, offset, alternatives: 1 })
+}
+
+#[test]
+fn what_is_predicted_is_judged_as_likely_as_it_is_predicted() {
+    for (start, end) in [
+        ("with open(path$0", ", encoding=\"utf-8\") as file:"),
+        ("with op$0", "en(path, encoding=\"utf-8\") as file:"),
+        ("    return $0", "file.read()"),
+        ("with open(path, $0", "encoding=\"utf-8\") as file:"),
+    ] {
+        let predicted = alternatives(&workspace(), start, 1)[0].clone();
+        assert_eq!(predicted.0, end);
+        let judgement = judged(&workspace(), &format!("{start}{end}\nafter"));
+        let below = alternatives(&workspace(), &format!("{start}\nafter"), 1)[0].1;
+        assert!(
+            (judgement.log_probability.exp() - f64::from(below)).abs() < 1e-3,
+            "{start}: {judgement:?}, {below}"
+        );
+    }
+}
+
+#[test]
+fn what_never_was_is_judged_unlikely_but_not_impossible() {
+    let likely = judged(&workspace(), "with open(path$0, encoding=\"utf-8\") as file:\n");
+    let unlikely = judged(&workspace(), "with open(path$0] += unheard_of\n");
+    assert!(unlikely.log_probability.is_finite() && unlikely.log_probability < -9.0);
+    assert!(likely.log_probability > unlikely.log_probability);
+    assert_eq!((likely.tokens, unlikely.tokens), (14, 5));
+    assert_eq!(judged(&workspace(), "$0").tokens, 1);
+}
+
 #[test]
 fn any_place_of_any_text_is_fit_for_a_query() {
     let instant = workspace();
     for text in ["", "\n", "größe = \"→\"\r\n\tx", "a\0b", &"(".repeat(300)] {
         for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
             instant.predict(&Query { path: "", text, offset, alternatives: 2 });
+            instant.judge(&Query { path: "", text, offset, alternatives: 0 });
         }
         // Past the end and inside a character.
         instant.predict(&Query { path: "", text, offset: 3, alternatives: 0 });
+        for offset in [3, usize::MAX] {
+            instant.judge(&Query { path: "", text, offset, alternatives: 1 });
+        }
         instant.predict(&Query { path: "", text, offset: usize::MAX, alternatives: 1 });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     hash::HashMap,
     lexer::{self, Indent, Kind, Token},
-    prior::Prior,
+    prior::PriorsOfFile,
 };
 
 /// A token as it stands in a text: its number in the vocabulary, times four, plus the blanks before it.
@@ -107,20 +107,23 @@ impl Vocabulary {
     }
 }
 
-/// From here on a number is that of a prior's token which neither the workspace nor the document has.
+/// From here on a number is that of a prior's token which neither the workspace nor the document has:
+/// the prior's place among the priors, times [`PER_PRIOR`], and the token's number there.
 const OF_PRIOR: Id = 1 << 29;
+/// More than a prior can have tokens.
+const PER_PRIOR: Id = 1 << 16;
 
-/// The shared vocabulary, the tokens that only the open document has, and those of a prior.
+/// The shared vocabulary, the tokens that only the open document has, and those of the priors.
 pub(crate) struct LocalVocabulary<'v, 't> {
     shared: &'v Vocabulary,
-    prior: Option<&'v Prior>,
+    priors: PriorsOfFile<'v>,
     ids: HashMap<&'t str, Id>,
     texts: Vec<&'t str>,
 }
 
 impl<'v, 't> LocalVocabulary<'v, 't> {
-    pub(crate) fn new(shared: &'v Vocabulary, prior: Option<&'v Prior>) -> Self {
-        Self { shared, prior, ids: HashMap::default(), texts: Vec::new() }
+    pub(crate) fn new(shared: &'v Vocabulary, priors: PriorsOfFile<'v>) -> Self {
+        Self { shared, priors, ids: HashMap::default(), texts: Vec::new() }
     }
 
     pub(crate) fn encode(&mut self, token: &Token<'t>) -> Code {
@@ -135,11 +138,16 @@ impl<'v, 't> LocalVocabulary<'v, 't> {
         code(id, token.spaces)
     }
 
-    /// The number of a prior's token.
-    pub(crate) fn of_prior(&self, token: usize) -> Id {
-        let text = self.prior.and_then(|prior| prior.text(token)).unwrap_or_default();
-        let known = self.shared.ids.get(text).or_else(|| self.ids.get(text));
-        known.copied().unwrap_or(OF_PRIOR + token as Id)
+    /// The number of a token of the prior at a place among the priors. Equal texts have one number.
+    pub(crate) fn of_prior(&self, place: usize, token: usize) -> Id {
+        let prior = |place: usize| self.priors.get(place).copied().flatten();
+        let text = prior(place).and_then(|prior| prior.text(token)).unwrap_or_default();
+        if let Some(id) = self.shared.ids.get(text).or_else(|| self.ids.get(text)) {
+            return *id;
+        }
+        let first = (0..place).find_map(|place| Some((place, prior(place)?.token(text)?)));
+        let (place, token) = first.unwrap_or((place, token));
+        OF_PRIOR + place as Id * PER_PRIOR + token as Id
     }
 
     /// How many numbers are taken by the workspace and the document.
@@ -149,7 +157,11 @@ impl<'v, 't> LocalVocabulary<'v, 't> {
 
     pub(crate) fn text(&self, id: Id) -> &str {
         let local = || self.texts.get((id as usize).checked_sub(self.shared.len())?).copied();
-        let of_prior = || self.prior?.text(id.checked_sub(OF_PRIOR)? as usize);
+        let of_prior = || {
+            let id = id.checked_sub(OF_PRIOR)?;
+            let prior = self.priors.get((id / PER_PRIOR) as usize).copied().flatten()?;
+            prior.text((id % PER_PRIOR) as usize)
+        };
         self.shared.text(id).or_else(local).or_else(of_prior).unwrap_or_default()
     }
 }
@@ -166,7 +178,7 @@ mod tests {
             codes.iter().map(|it| (id(*it), spaces(*it))).collect::<Vec<_>>(),
             [(5, 0), (6, 2), (LINE_DEEPER, 0), (5, 0)]
         );
-        let mut local = LocalVocabulary::new(&shared, None);
+        let mut local = LocalVocabulary::new(&shared, [None, None]);
         let own: Vec<Id> = lexer::tokens("b c d c").map(|token| id(local.encode(&token))).collect();
         assert_eq!(own, [6, 7, 8, 7]);
         assert_eq!([6, 7, 8, 9, 1].map(|id| local.text(id)), ["b", "c", "d", "", ""]);

@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 10] = [
     &["indexer"],
     &["retrieval", "code-graph", "instant"],
     &["completion", "chat", "edit"],
-    &[],
+    &["adaptation"],
     &["assistant"],
     &["language-server"],
     &["hearth"],

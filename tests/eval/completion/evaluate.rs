@@ -1,9 +1,8 @@
 //! How often ghost text is right: masks the ends of lines of foreign code and compares what
 //! `completion` proposes there with what stood there.
 //!
-//! A line is drawn at random from all lines of three tokens or more and cut before a random token of its
-//! first half. The open text is the file without the cut tail; the stored text of the file does not
-//! count, as in an editor. `exact` is the share of lines whose first suggestion equals the tail.
+//! A line is drawn at random and masked by the rule of `completion`. The open text is the file without the
+//! masked tail; the stored text of the file does not count, as in an editor. `exact` is the share of lines whose first suggestion equals the tail.
 //!
 //! `cargo run --release -p completion --example evaluate [-- [--lines N] [--seed N] [--show] [NAME EXTENSION FOLDER]]`
 //! prints the scores as JSON. Without a folder the two corpora of the committed scores are used.
@@ -26,7 +25,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use base::CancelToken;
 use completion::{
-    CompletionCache, CompletionContext, CompletionOptions, CompletionParams, complete,
+    CompletionCache, CompletionContext, CompletionOptions, CompletionParams, Masked, Random,
+    complete, mask, maskable_lines,
 };
 use flate2::read::GzDecoder;
 use instant::{Instant, PriorLanguage, Priors};
@@ -35,8 +35,6 @@ use syntax::{Language, ParseLimits, is_in_comment_or_string, parse};
 
 /// From this confidence on a suggestion counts as confident.
 const CONFIDENT: f32 = 0.3;
-/// Tokens that a line must have.
-const LEAST_TOKENS: usize = 3;
 
 fn main() -> Result<()> {
     let mut lines = 300;
@@ -252,19 +250,12 @@ fn trials(
     Ok(trials)
 }
 
-/// Where each line of enough tokens begins and ends: the number of the file and the line's offset.
+/// The lines that can be masked: the number of the file and the line's offset.
 fn places(files: &Files) -> Vec<(usize, usize)> {
-    let mut places = Vec::new();
-    for (file, (_, text)) in files.iter().enumerate() {
-        let mut start = 0;
-        for line in text.split_inclusive('\n') {
-            if tokens(line).len() >= LEAST_TOKENS {
-                places.push((file, start));
-            }
-            start += line.len();
-        }
-    }
-    places
+    let files = files.iter().enumerate();
+    files
+        .flat_map(|(file, (_, text))| maskable_lines(text).into_iter().map(move |at| (file, at)))
+        .collect()
 }
 
 fn trial(
@@ -275,25 +266,17 @@ fn trial(
     random: &mut Random,
     show: bool,
 ) -> Option<Trial> {
-    let line = text.get(start..)?.lines().next()?;
-    let starts = tokens(line);
-    let cut = *starts.get(1 + random.below((starts.len() / 2).max(1)))?;
-    let tail = line.get(cut..)?.trim_end();
-    let open = [text.get(..start + cut)?, text.get(start + line.len()..)?].concat();
+    let Masked { open, offset, tail } = mask(text, start, random)?;
     let cache = CompletionCache::new();
     let context = CompletionContext { instant, model: None, excerpts: &[], cache: &cache };
-    let params = CompletionParams {
-        path,
-        text: &open,
-        offset: start + cut,
-        options: CompletionOptions::default(),
-    };
+    let params =
+        CompletionParams { path, text: &open, offset, options: CompletionOptions::default() };
     let answer = complete(&context, &params, &CancelToken::new());
     let first = answer.items.first();
     let proposed = first.map(|item| item.insert_text.as_str()).unwrap_or_default();
     let exact = proposed == tail;
     if show {
-        let before = line.get(..cut)?.trim_start();
+        let before = text.get(start..offset)?.trim_start();
         let confidence = first.map_or(0.0, |item| item.confidence);
         let mark = if exact { '=' } else { '/' };
         #[expect(clippy::print_stderr, reason = "asked for, and apart from the scores")]
@@ -310,7 +293,7 @@ fn trial(
         similarity: similarity(proposed, tail),
         confidence: first.map_or(0.0, |item| item.confidence),
         ms: answer.timings.total_ms,
-        code: is_code(path, text, start + cut),
+        code: is_code(path, text, offset),
     })
 }
 
@@ -350,27 +333,6 @@ fn scores(trials: &[&Trial]) -> Value {
 
 fn rounded(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
-}
-
-/// Offsets at which the tokens of a line begin: words, runs of operators, single brackets and quotes.
-fn tokens(line: &str) -> Vec<usize> {
-    let class = |char: char| match char {
-        '_' => 1,
-        char if char.is_alphanumeric() => 1,
-        char if char.is_whitespace() => 0,
-        '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | ',' | ';' => 2,
-        _ => 3,
-    };
-    let mut starts = Vec::new();
-    let mut last = 0;
-    for (at, char) in line.char_indices() {
-        let this = class(char);
-        if this != 0 && (this != last || this == 2) {
-            starts.push(at);
-        }
-        last = this;
-    }
-    starts
 }
 
 /// 1 less the edit distance over the longer length.
@@ -421,18 +383,4 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let model = model.map_or(std::env::consts::ARCH, |(_, model)| model);
     format!("{model}, {cores} cores, {}", std::env::consts::OS)
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): seeded, the same everywhere.
-#[derive(Clone, Copy)]
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound.max(1) as u64) as usize
-    }
 }

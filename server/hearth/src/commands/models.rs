@@ -8,6 +8,7 @@ use model_registry::{
 };
 use serde::Serialize;
 
+use super::adapt::{self, AdaptArgs};
 use crate::{
     global::Global,
     output::{self, json, line, note},
@@ -17,7 +18,15 @@ use crate::{
 #[derive(clap::Args)]
 pub struct ModelsArgs {
     #[command(subcommand)]
-    action: Action,
+    action: ModelsAction,
+}
+
+#[derive(clap::Subcommand)]
+enum ModelsAction {
+    #[command(flatten)]
+    Registry(Action),
+    /// Learn what is usual in a workspace and its dependencies, for better ghost text there
+    Adapt(AdaptArgs),
 }
 
 #[derive(clap::Subcommand)]
@@ -68,7 +77,11 @@ enum Action {
 
 /// Runs the command.
 pub fn run(args: ModelsArgs, global: &Global) -> Result<ExitCode> {
-    match act(args.action, global) {
+    let action = match args.action {
+        ModelsAction::Adapt(args) => return adapt::run(&args, global),
+        ModelsAction::Registry(action) => action,
+    };
+    match act(action, global) {
         Err(error) => match error.downcast_ref::<RegistryError>() {
             Some(RegistryError::Cancelled) => {
                 note("interrupted; the same command continues");

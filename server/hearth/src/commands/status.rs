@@ -27,6 +27,9 @@ pub fn run(_args: &StatusArgs, global: &Global) -> Result<ExitCode> {
     for model in &status.models {
         output::line(&format!("{:<9}{} ({})", model.role.as_str(), model.id, model.state))?;
     }
+    if !status.priors.is_empty() {
+        output::line(&format!("learnt   {}", status.priors.join(", ")))?;
+    }
     output::line(&format!("network  {}", status.network))?;
     Ok(ExitCode::SUCCESS)
 }

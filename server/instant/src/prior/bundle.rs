@@ -1,4 +1,5 @@
-//! The priors that come with the program.
+//! The priors of all languages: those that come with the program, and those that were learnt for the
+//! workspace.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -44,11 +45,18 @@ impl PriorLanguage {
     }
 }
 
-/// A prior for each language that has one, read when it is first asked for.
-#[derive(Default)]
+/// The priors for one document: the language's, and the workspace's.
+pub(crate) type PriorsOfFile<'p> = [Option<&'p Prior>; 2];
+/// The place of the workspace's among them.
+pub(crate) const ADAPTED: usize = 1;
+
+/// A prior for each language that has one, read when it is first asked for, and those that were learnt
+/// for the workspace.
+#[derive(Clone, Default)]
 pub struct Priors {
     files: [Option<Cow<'static, [u8]>>; PriorLanguage::ALL.len()],
     read: [OnceLock<Result<Prior, PriorError>>; PriorLanguage::ALL.len()],
+    adapted: [Option<Prior>; PriorLanguage::ALL.len()],
 }
 
 impl Priors {
@@ -76,17 +84,25 @@ impl Priors {
 
     /// The same with another file for a language, given as its bytes.
     #[must_use]
-    pub fn with(self, language: PriorLanguage, file: impl Into<Cow<'static, [u8]>>) -> Self {
-        let (mut files, mut read) = (self.files, self.read);
+    pub fn with(mut self, language: PriorLanguage, file: impl Into<Cow<'static, [u8]>>) -> Self {
         let index = language as usize;
-        if let (Some(slot), Some(read)) = (files.get_mut(index), read.get_mut(index)) {
+        if let (Some(slot), Some(read)) = (self.files.get_mut(index), self.read.get_mut(index)) {
             *slot = Some(file.into());
             *read = OnceLock::new();
         }
-        Self { files, read }
+        self
     }
 
-    /// The prior of a language; `Ok(None)` when there is none. One that cannot be used says why, and once in
+    /// The same with a prior that was learnt for the workspace; it is mixed with the language's own.
+    #[must_use]
+    pub fn with_adapted(mut self, language: PriorLanguage, prior: Prior) -> Self {
+        if let Some(slot) = self.adapted.get_mut(language as usize) {
+            *slot = Some(prior);
+        }
+        self
+    }
+
+    /// The program's prior of a language; `Ok(None)` when there is none. One that cannot be used says why, and once in
     /// the log.
     pub fn get(&self, language: PriorLanguage) -> Result<Option<&Prior>, &PriorError> {
         let index = language as usize;
@@ -103,8 +119,10 @@ impl Priors {
         read.as_ref().map(Some)
     }
 
-    /// The prior for a file; none when there is none or it cannot be used.
-    pub(crate) fn of_path(&self, path: &str) -> Option<&Prior> {
-        self.get(PriorLanguage::of_path(path)?).ok().flatten()
+    /// The priors for a file, without one that cannot be used.
+    pub(crate) fn of_path(&self, path: &str) -> PriorsOfFile<'_> {
+        let Some(language) = PriorLanguage::of_path(path) else { return [None, None] };
+        let adapted = self.adapted.get(language as usize).and_then(Option::as_ref);
+        [self.get(language).ok().flatten(), adapted]
     }
 }

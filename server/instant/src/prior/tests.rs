@@ -1,5 +1,6 @@
 use std::sync::LazyLock;
 
+use base::CancelToken;
 use proptest::prelude::*;
 
 use super::*;
@@ -21,7 +22,11 @@ fn trainer(options: PriorOptions) -> PriorTrainer {
     trainer
 }
 
-static PRIOR: LazyLock<Vec<u8>> = LazyLock::new(|| trainer(PriorOptions::default()).finish());
+static PRIOR: LazyLock<Vec<u8>> = LazyLock::new(|| finished(trainer(PriorOptions::default())));
+
+fn finished(trainer: PriorTrainer) -> Vec<u8> {
+    trainer.finish(&CancelToken::new(), &mut |_, _| {}).unwrap()
+}
 
 fn instant() -> Instant {
     Instant::with_priors(Priors::none().with(PriorLanguage::Python, PRIOR.clone()))
@@ -78,10 +83,10 @@ fn nothing_after_the_cursor_is_proposed_again() {
 
 #[test]
 fn the_same_code_makes_the_same_file() {
-    assert_eq!(trainer(PriorOptions::default()).finish(), *PRIOR);
-    let small = trainer(PriorOptions { bytes: 400, ..PriorOptions::default() }).finish();
+    assert_eq!(finished(trainer(PriorOptions::default())), *PRIOR);
+    let small = finished(trainer(PriorOptions { bytes: 400, ..PriorOptions::default() }));
     assert!(small.len() <= 400 && Prior::read(small.clone()).is_ok(), "{}", small.len());
-    let nothing = PriorTrainer::new(PriorOptions::default()).finish();
+    let nothing = finished(PriorTrainer::new(PriorOptions::default()));
     assert!(Prior::read(nothing).is_ok());
 }
 
@@ -148,4 +153,46 @@ proptest! {
             predicted(&instant, "open.py", document);
         }
     }
+}
+
+/// How likely `line` is held after its first word in an empty workspace.
+fn judged(priors: Priors, line: &str) -> f64 {
+    let offset = line.find(' ').unwrap();
+    let query = Query { path: "open.py", text: line, offset, alternatives: 1 };
+    Instant::with_priors(priors).judge(&query).log_probability
+}
+
+#[test]
+fn what_the_packages_of_a_workspace_do_is_known_beside_what_is_usual() {
+    let mut trainer = PriorTrainer::new(PriorOptions { packages: 1, ..PriorOptions::default() });
+    for _ in 0..3 {
+        trainer.add("http", "client = Session(retries=3)\nclient.fetch()\n");
+    }
+    let adapted = Prior::read(finished(trainer)).unwrap();
+    let usual = Priors::none().with(PriorLanguage::Python, PRIOR.clone());
+    let both = usual.clone().with_adapted(PriorLanguage::Python, adapted);
+    let line = "client = Session(retries=3)";
+    assert!(judged(both.clone(), line) > judged(usual.clone(), line) + 10.0);
+    let line = "if __name__ == \"__main__\":";
+    assert!(judged(both.clone(), line) > judged(Priors::none(), line) + 10.0);
+
+    let instant = Instant::with_priors(both);
+    assert_eq!(predicted(&instant, "open.py", "if $0"), "__name__ == \"__main__\":");
+    instant.set_priors(Priors::none());
+    assert_eq!(predicted(&instant, "open.py", "if $0"), "");
+}
+
+#[test]
+fn an_adapted_prior_needs_no_other() {
+    let adapted = Prior::read(PRIOR.clone()).unwrap();
+    let instant = Instant::with_priors(Priors::none().with_adapted(PriorLanguage::Python, adapted));
+    assert_eq!(predicted(&instant, "open.py", "if $0"), "__name__ == \"__main__\":");
+    assert_eq!(predicted(&instant, "open.rs", "if $0"), "");
+}
+
+#[test]
+fn learning_ends_when_it_is_cancelled() {
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    assert!(trainer(PriorOptions::default()).finish(&cancel, &mut |_, _| {}).is_err());
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base::{CancelToken, Cancelled};
+
 use super::{
     ENTRY, HEADER, MAGIC, MAX_NEXT, NEXT, VERSION, place, quantised_back_off, quantised_share,
     symbols::{ContextHash, FIRST_TEXT, MAX_SYMBOLS, Next, Slots, Symbol, WINDOW, is_new, unknown},
@@ -22,11 +24,13 @@ pub struct PriorOptions {
     pub vocabulary: usize,
     /// Packages that must have a token or an n-gram. With 1 a prior holds the names of single programs.
     pub packages: usize,
+    /// Occurrences that an n-gram must have. What occurs once is soon too much for the memory.
+    pub occurrences: usize,
 }
 
 impl Default for PriorOptions {
     fn default() -> Self {
-        Self { bytes: 1_500_000, max_order: 6, vocabulary: 8000, packages: 2 }
+        Self { bytes: 1_500_000, max_order: 6, vocabulary: 8000, packages: 2, occurrences: 2 }
     }
 }
 
@@ -91,8 +95,14 @@ impl PriorTrainer {
         self.codes.len()
     }
 
-    /// The prior as the bytes of its file.
-    pub fn finish(self) -> Vec<u8> {
+    /// The prior as the bytes of its file. Takes about two seconds a million tokens; `progress` is told how
+    /// many rounds are done, of how many.
+    pub fn finish(
+        self,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<u8>, Cancelled> {
+        progress(0, self.options.max_order + 1);
         let frequent = self.frequent();
         let text = |id: u32| self.vocabulary.text(id).unwrap_or_default();
         let mut symbols: Vec<Symbol> = (0..self.vocabulary.len() as u32)
@@ -104,9 +114,9 @@ impl PriorTrainer {
             }
         }
         let corpus = Corpus::new(&self.codes, &self.origins, &symbols);
-        let pairs = corpus.pairs(&self.options);
+        let pairs = corpus.pairs(&self.options, cancel, progress)?;
         let tokens: Vec<&str> = frequent.iter().map(|id| text(*id)).collect();
-        encode(&self.options, &tokens, pairs)
+        Ok(encode(&self.options, &tokens, pairs))
     }
 
     /// The frequent tokens, sorted by their texts.
@@ -192,7 +202,12 @@ impl<'c> Corpus<'c> {
     }
 
     /// All n-grams worth a thought.
-    fn pairs(&self, options: &PriorOptions) -> Vec<Pair> {
+    fn pairs(
+        &self,
+        options: &PriorOptions,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<Pair>, Cancelled> {
         let mut model = Unpruned::default();
         let mut pairs = Vec::new();
         // Order 0: each token's share.
@@ -201,6 +216,8 @@ impl<'c> Corpus<'c> {
             .collect();
         self.group(&places, &[], options, &mut model, &mut Vec::new());
         for order in 1..=options.max_order {
+            cancel.check()?;
+            progress(order, options.max_order + 1);
             let mut named: Vec<(u64, u32)> = places
                 .iter()
                 .filter_map(|place| {
@@ -211,6 +228,7 @@ impl<'c> Corpus<'c> {
             named.sort_unstable();
             places.clear();
             for group in named.chunk_by(|a, b| a.0 == b.0) {
+                cancel.check()?;
                 let group_places: Vec<u32> = group.iter().map(|(_, place)| *place).collect();
                 let first = group_places.first().copied().unwrap_or_default();
                 let contexts: Vec<u64> = self.contexts(first as usize, order).collect();
@@ -220,7 +238,7 @@ impl<'c> Corpus<'c> {
             }
             places.sort_unstable();
         }
-        pairs
+        Ok(pairs)
     }
 
     /// Estimates what follows one context, whose name is the last of `contexts` after those of its shorter
@@ -235,13 +253,12 @@ impl<'c> Corpus<'c> {
     ) -> bool {
         let origin = |place: &u32| self.origins.get(*place as usize).copied().unwrap_or_default();
         let next = |place: &u32| self.next.get(*place as usize).copied().unwrap_or_default();
-        if places.len() < options.packages {
+        if places.len() < options.packages.max(options.occurrences) {
             return false;
         }
         let mut rows: Vec<(Next, u32)> = places.iter().map(|it| (next(it), origin(it))).collect();
         rows.sort_unstable();
         let first = rows.first().map(|row| row.1);
-        let enough = |found: usize| found >= options.packages;
         if options.packages > 1 && rows.iter().all(|row| Some(row.1) == first) {
             return false;
         }
@@ -252,7 +269,8 @@ impl<'c> Corpus<'c> {
             let sum: f64 = counts.clone().map(weight).sum();
             total += sum;
             types += 1.0;
-            if let (true, Some(row)) = (enough(counts.count()), rows.first()) {
+            let enough = rows.len() >= options.occurrences && counts.count() >= options.packages;
+            if let (true, Some(row)) = (enough, rows.first()) {
                 followers.push((row.0, sum));
             }
         }
