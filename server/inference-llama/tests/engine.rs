@@ -256,9 +256,9 @@ fn the_kernels_use_the_vector_unit() {
 fn what_is_likeliest_is_what_is_scored_highest() {
     let engine = engine();
     // More than one batch, so that places in later ones are told apart.
-    let text = "fn add(left: u32, right: u32) -> u32 {\n".repeat(9);
+    let text = "fn add(left: u32, right: u32) -> u32 {\n".repeat(18);
     let prompt = engine.tokenize(&[PromptPiece::Text(text)]).expect("tokens");
-    assert!(prompt.len() > 256, "{} tokens", prompt.len());
+    assert!(prompt.len() > 512, "{} tokens", prompt.len());
     let followed = engine.greedy(&prompt, 6).expect("tokens");
     let continuation =
         Continuation { tokens: [prompt.as_slice(), &followed].concat(), from: prompt.len() };
