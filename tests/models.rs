@@ -414,3 +414,38 @@ mod workers {
         wait_until("everything to end", || !left.iter().any(|process| is_running(*process)));
     }
 }
+
+#[test]
+fn a_model_that_completes_is_started_by_typing() {
+    let (home, folder) = (Home::without_models(), workspace(GREETING));
+    let model = home.path().join("scripted.gguf");
+    write_scripted_model(&model, &["meerkat_burrow", "(12)", "\n\n"]).unwrap();
+    home.import(&model);
+    let (path, text) = (folder.path().join("src/new.py"), "unheard_of = ");
+    fs::write(&path, text).unwrap();
+    let arguments = ["complete", "src/new.py", "--line", "0", "--character", "13", "--json"];
+    let completed = home.run(folder.path(), &arguments);
+    assert_eq!(completed.code, Some(0), "{completed:?}");
+    assert!(completed.stdout.contains("meerkat_burrow(12)"), "{completed:?}");
+    let mut client = Client::start(&home, folder.path(), false);
+    client.open(&path, "python", text);
+    let asked = json!({
+        "textDocument": { "uri": uri(&path) },
+        "position": { "line": 0, "character": 13 },
+        "context": { "triggerKind": 1 },
+    });
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    for version in 2.. {
+        let reply = client.request("textDocument/inlineCompletion", &asked).to_string();
+        if reply.contains("meerkat_burrow(12)") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{reply}");
+        // Something else is typed: an answer from before the model was there is remembered.
+        let changed = json!({
+            "textDocument": { "uri": uri(&path), "version": version },
+            "contentChanges": [{ "text": format!("unheard{version:03} = ") }],
+        });
+        client.notify("textDocument/didChange", &changed);
+    }
+}

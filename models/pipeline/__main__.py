@@ -14,41 +14,12 @@ import sys
 import time
 from pathlib import Path
 
+from .console import folder_of, show_progress
+
 MODELS = Path(__file__).resolve().parent.parent
 TABLE = MODELS / "static-embedding.bin"
 REFERENCE = MODELS / "static-embedding.reference.json"
 SCORES = MODELS / "static-embedding.scores.json"
-
-
-def _folder(kind: str) -> Path:
-    """The program's own folder for `data` or for a `cache`."""
-    if home := os.environ.get("HEARTH_HOME"):
-        return Path(home, kind)
-    user = Path.home()
-    if sys.platform == "darwin":
-        return user / "Library" / {"data": "Application Support", "cache": "Caches"}[kind] / "hearth"
-    if sys.platform == "win32":
-        base = os.environ[{"data": "APPDATA", "cache": "LOCALAPPDATA"}[kind]]
-        return Path(base, "hearth", kind)
-    variable, usual = {
-        "data": ("XDG_DATA_HOME", ".local/share"),
-        "cache": ("XDG_CACHE_HOME", ".cache"),
-    }[kind]
-    return Path(os.environ.get(variable) or user / usual, "hearth")
-
-
-def _progress(title: str, done: int, total: int) -> None:
-    """A line that is rewritten on a terminal, and one for every tenth elsewhere."""
-    share, live = 100 * done // max(total, 1), sys.stderr.isatty()
-    state = (title, share if live else share // 10)
-    if state == _progress.shown:
-        return
-    _progress.shown = state
-    start, end = ("\r", "" if done < total else "\n") if live else ("", "\n")
-    print(f"{start}   {title}: {share} %", end=end, file=sys.stderr, flush=True)
-
-
-_progress.shown = ("", -1)
 
 
 def _collect(args: argparse.Namespace) -> dict:
@@ -56,7 +27,7 @@ def _collect(args: argparse.Namespace) -> dict:
 
     start = time.monotonic()
     manifest = collect.collect(
-        MODELS.parent, args.data, args.folders, lambda done, all_: _progress("packages", done, all_)
+        MODELS.parent, args.data, args.folders, lambda done, all_: show_progress("packages", done, all_)
     )
     train = manifest["splits"]["train"]
     print(f"   {train['files']} files to learn from, {args.data}: {time.monotonic() - start:.0f} s",
@@ -83,9 +54,9 @@ def embedding(args: argparse.Namespace) -> None:
     records = list(collect.records(args.data, "train"))
     texts, pairs = embedding.texts_of(records), embedding.pairs_of(records)
     del records
-    taught = embedding.teach(teacher, texts, settings, _progress)
+    taught = embedding.teach(teacher, texts, settings, show_progress)
     table = embedding.build(
-        teacher.vocabulary, taught, pairs, settings, manifest["train_hash"], _progress
+        teacher.vocabulary, taught, pairs, settings, manifest["train_hash"], show_progress
     )
     partial = args.out.with_suffix(".partial")
     partial.write_bytes(table.encode())
@@ -127,7 +98,7 @@ def main() -> None:
         sub.set_defaults(task=task)
         sub.add_argument("folders", nargs="*", type=Path, help="more sources; @FILE reads them from it")
         sub.add_argument(
-            "--data", type=Path, default=_folder("cache") / "training",
+            "--data", type=Path, default=folder_of("cache") / "training",
             help="the folder of the collected texts",
         )  # fmt: skip
         if task is data:
@@ -136,7 +107,7 @@ def main() -> None:
         sub.add_argument("--seed", type=int, default=1)
         sub.add_argument(
             "--teacher", type=Path,
-            default=_folder("data") / "models" / "all-minilm-l6-v2",
+            default=folder_of("data") / "models" / "all-minilm-l6-v2",
             help="the folder of model.onnx and tokenizer.json",
         )  # fmt: skip
         if task is evaluate:

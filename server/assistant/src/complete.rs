@@ -5,7 +5,6 @@ use completion::{
     CompletionAnswer, CompletionContext, CompletionOptions, CompletionParams, Stage, Timings,
 };
 use inference::LanguageModel;
-use model_registry::Role;
 use prompt::fit_for_completion;
 use serde::Serialize;
 use text::{LineIndex, Position};
@@ -123,8 +122,11 @@ impl AssistantSnapshot {
             workspace.refresh(&self.index.snapshot()?, cancel);
         }
         let unfit_model = self.shared.config.read().completion_any_model;
-        // A model is never started by typing: it is asked once it is loaded.
-        let model = self.shared.models.loaded(Role::Completion);
+        let model = if self.watch {
+            self.shared.completion_model.ready(&self.shared)
+        } else {
+            self.shared.completion_model.wait(&self.shared, cancel)
+        };
         let _busy = model.is_some().then(|| self.shared.busy(Activity::Completing));
         let offset = LineIndex::new(&text).offset(&text, request.position, self.encoding);
         let spot = Spot {

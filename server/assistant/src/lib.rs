@@ -9,6 +9,7 @@ mod actions;
 mod adapt;
 mod chat;
 mod complete;
+mod completion_model;
 mod config;
 mod conversation;
 mod edit;

@@ -16,6 +16,7 @@ use vfs::Workspace;
 
 use crate::{
     AssistantError, CompletionEventKind, Config, EditorSettings, Models,
+    completion_model::CompletionModel,
     edits::OpenEdits,
     index_service::{IndexService, OnChange},
     instant_service::InstantService,
@@ -34,6 +35,7 @@ pub struct Shared {
     pub edits: OpenEdits,
     pub instant: Arc<InstantService>,
     pub completion_events: CompletionEvents,
+    pub completion_model: CompletionModel,
     pub activity: Activities,
     /// The code graph of the open workspace as it was when it was last asked for.
     pub graph: Mutex<CodeGraph>,
@@ -173,6 +175,7 @@ impl Shared {
             edits: OpenEdits::default(),
             instant: Arc::new(InstantService::default()),
             completion_events: CompletionEvents::default(),
+            completion_model: CompletionModel::default(),
             activity: Activities::default(),
             graph: Mutex::default(),
             conversations: Mutex::default(),

@@ -107,6 +107,10 @@ impl LlamaEngine {
         &self.info
     }
 
+    pub(crate) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
     fn submit(
         &self,
         request: &GenerateRequest,

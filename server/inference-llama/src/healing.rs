@@ -37,6 +37,11 @@ impl Healing {
         Some(Self { rest })
     }
 
+    /// The text that was taken off.
+    pub fn rest(&self) -> &[u8] {
+        &self.rest
+    }
+
     /// Whether a token of these bytes may come next.
     pub fn allows(&self, piece: &[u8]) -> bool {
         !piece.is_empty() && (piece.starts_with(&self.rest) || self.rest.starts_with(piece))

@@ -17,6 +17,7 @@ mod job;
 mod maintenance;
 mod runner;
 mod sampler;
+mod score;
 mod slot;
 mod stop;
 mod tokenize;
@@ -24,6 +25,7 @@ pub mod worker;
 
 pub use engine::{LlamaEngine, LlamaOptions};
 pub use maintenance::{Quantization, perplexity, quantize};
+pub use score::Continuation;
 pub use tokenize::Vocabulary;
 
 pub use backend::system_info;

@@ -110,7 +110,7 @@ pub fn perplexity(model: &Path, text: &str) -> Result<f64, InferenceError> {
 }
 
 /// The negative logarithm of the probability of `token`.
-fn surprise(logits: &[f32], token: usize) -> f64 {
+pub(crate) fn surprise(logits: &[f32], token: usize) -> f64 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
     let logit = logits.get(token).copied().unwrap_or(f32::NEG_INFINITY);

@@ -113,7 +113,7 @@ impl Sampler {
 /// Index of the largest logit, the first of equals; `None` when all are excluded or none is a
 /// number. In two passes, because the first of them is then vectorised: a vocabulary of 152,000
 /// tokens takes some 20 µs.
-fn best(logits: &[f32]) -> Option<u32> {
+pub fn best(logits: &[f32]) -> Option<u32> {
     let highest = logits.chunks(64).fold(f32::NEG_INFINITY, |highest, chunk| {
         highest.max(chunk.iter().copied().fold(f32::NEG_INFINITY, f32::max))
     });

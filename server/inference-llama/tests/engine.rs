@@ -10,7 +10,8 @@ use inference::{
     fake::{write_scripted_model, write_tiny_model},
 };
 use inference_llama::{
-    LlamaEngine, LlamaOptions, Quantization, Vocabulary, perplexity, quantize, system_info,
+    Continuation, LlamaEngine, LlamaOptions, Quantization, Vocabulary, perplexity, quantize,
+    system_info,
 };
 use tempfile::{NamedTempFile, TempDir};
 
@@ -249,4 +250,41 @@ fn a_smaller_model_says_much_the_same() {
 fn the_kernels_use_the_vector_unit() {
     let info = system_info().expect("described");
     assert!(info.contains("AVX2 = 1") || info.contains("NEON = 1"), "{info}");
+}
+
+#[test]
+fn what_is_likeliest_is_what_is_scored_highest() {
+    let engine = engine();
+    // More than one batch, so that places in later ones are told apart.
+    let text = "fn add(left: u32, right: u32) -> u32 {\n".repeat(18);
+    let prompt = engine.tokenize(&[PromptPiece::Text(text)]).expect("tokens");
+    assert!(prompt.len() > 512, "{} tokens", prompt.len());
+    let followed = engine.greedy(&prompt, 6).expect("tokens");
+    let continuation =
+        Continuation { tokens: [prompt.as_slice(), &followed].concat(), from: prompt.len() };
+    let logits = engine.logits(&continuation).expect("logits");
+    assert_eq!(logits.len(), followed.len());
+    let mut surprise = 0.0;
+    for (logits, token) in logits.iter().zip(&followed) {
+        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        assert!(logits[*token as usize] > highest - 1e-3, "batches of other sizes round otherwise");
+        let all: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
+        surprise += all.ln() - f64::from(logits[*token as usize] - highest);
+    }
+    assert!((engine.surprise(&continuation).expect("a number") - surprise).abs() < 1e-6);
+}
+
+#[test]
+fn a_continuation_begins_with_the_word_that_healing_takes_off() {
+    let engine = engine();
+    let text = |tokens: &[i32]| -> String {
+        let vocabulary = Vocabulary::load(tiny().path()).expect("loaded");
+        tokens.iter().filter_map(|token| vocabulary.token_text(*token)).collect()
+    };
+    let pieces = [PromptPiece::Text("self.asser".into())];
+    let found = engine.continuation(&pieces, "tEq(1)").expect("tokens");
+    let (prompt, rest) = found.tokens.split_at(found.from);
+    assert_eq!(text(&found.tokens), "<|start|>self.assertEq(1)");
+    assert!(prompt.len() < engine.tokenize(&pieces).expect("tokens").len());
+    assert!("asser".starts_with(&text(rest)[..1]), "{:?}", text(rest));
 }

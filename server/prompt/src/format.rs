@@ -106,6 +106,7 @@ static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
         include_str!("../../../models/formats/qwen2.5-coder.toml"),
         include_str!("../../../models/formats/qwen3-coder.toml"),
         include_str!("../../../models/formats/smollm2.toml"),
+        include_str!("../../../models/formats/smollm2-fim.toml"),
         include_str!("../../../models/formats/starcoder2.toml"),
     ]
     .into_iter()
@@ -270,6 +271,7 @@ mod tests {
         assert_eq!(family("CodeLlama-7b-hf", "llama"), "codellama");
         assert_eq!(family("Phi-3.5-mini-instruct", "phi3"), "phi-3.5");
         assert_eq!(family("smollm2-135m-instruct", "llama"), "smollm2");
+        assert_eq!(family("SmolLM2 135M FIM", "llama"), "smollm2-fim");
         assert_eq!(family("something", "llama"), "unknown");
     }
 

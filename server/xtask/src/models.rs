@@ -1,5 +1,5 @@
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,15 +12,39 @@ use crate::{
     setup,
 };
 
-const USAGE: &str = "usage: cargo xtask models data|embedding|priors|evaluate|test [--help] [...]";
+const USAGE: &str =
+    "usage: cargo xtask models data|embedding|priors|evaluate|completion|test [--help] [...]";
+const COMPLETION_USAGE: &str = "usage: cargo xtask models completion \
+    prepare|train|convert|check|evaluate|pack|join|test [--help] [...]";
+
+/// What an environment of Python has: a folder of the build folder, and a file of requirements.
+struct Packages {
+    folder: &'static str,
+    requirements: &'static str,
+}
+
+/// For the collector, the table and all tests.
+const PIPELINE: Packages =
+    Packages { folder: "models-python", requirements: "models/pipeline/requirements.txt" };
+/// To prepare data for the completion model.
+const PREPARING: Packages = Packages {
+    folder: "models-preparing",
+    requirements: "models/pipeline/completion/prepare-requirements.txt",
+};
+/// The same with PyTorch, some gigabytes.
+const TRAINING: Packages = Packages {
+    folder: "models-training",
+    requirements: "models/pipeline/completion/train-requirements.txt",
+};
 
 /// Runs a task of the Python package `models/pipeline` in an environment of its own.
 pub fn models(args: &[String]) -> Result<()> {
     let Some((task, rest)) = args.split_first() else { bail!(USAGE) };
     match task.as_str() {
         "test" => run(&mut tests()?),
-        "data" => run(python()?.args(["-m", "pipeline", task]).args(rest)),
+        "data" => run(python(&PIPELINE)?.args(["-m", "pipeline", task]).args(rest)),
         "priors" => priors(rest),
+        "completion" => completion(rest),
         "embedding" | "evaluate" => {
             if !rest.iter().any(|word| word == "--teacher" || word == "--help") {
                 setup::build_tools()?;
@@ -28,10 +52,48 @@ pub fn models(args: &[String]) -> Result<()> {
                 let mut pull = Command::new(daemon());
                 step("teacher", || run(pull.args(["models", "pull", "all-minilm-l6-v2"])))?;
             }
-            run(python()?.args(["-m", "pipeline", task]).args(rest))
+            run(python(&PIPELINE)?.args(["-m", "pipeline", task]).args(rest))
         }
         _ => bail!(USAGE),
     }
+}
+
+/// The completion model: a task of `models/pipeline/completion`, with the programs that it needs.
+fn completion(words: &[String]) -> Result<()> {
+    let Some((task, rest)) = words.split_first() else { bail!(COMPLETION_USAGE) };
+    let packages = match task.as_str() {
+        "prepare" | "pack" | "join" | "evaluate" => &PREPARING,
+        "train" | "convert" | "check" | "test" => &TRAINING,
+        _ => bail!(COMPLETION_USAGE),
+    };
+    let mut command = python(packages)?;
+    if task == "test" {
+        let suites = ["pipeline.tests.test_completion", "pipeline.tests.test_completion_training"];
+        return run(command.args(["-m", "unittest"]).args(suites));
+    }
+    command.args(["-m", "pipeline.completion", task]).args(rest);
+    if !rest.iter().any(|word| word == "--help") {
+        match task.as_str() {
+            "convert" => {
+                setup::build_tools()?;
+                step("daemon", build::build_daemon)?;
+                command.arg("--hearth").arg(daemon());
+            }
+            "check" => _ = command.arg("--reference").arg(example("completion-reference")?),
+            "evaluate" => _ = command.arg("--evaluator").arg(example("evaluate-models")?),
+            _ => {}
+        }
+    }
+    run(&mut command)
+}
+
+/// A program beside the product, built.
+fn example(name: &str) -> Result<PathBuf> {
+    setup::build_tools()?;
+    step("build", || {
+        run(cargo().args(["build", "--release", "--quiet", "--workspace", "--examples"]))
+    })?;
+    Ok(target().join("release/examples").join(format!("{name}{}", env::consts::EXE_SUFFIX)))
 }
 
 /// Learns the language priors of `models/priors` from the collected data, in Rust: a prior consists of the very
@@ -42,27 +104,23 @@ fn priors(words: &[String]) -> Result<()> {
             "usage: cargo xtask models priors DATA [LANGUAGE...], with the folder that `models data` filled"
         );
     };
-    setup::build_tools()?;
-    step("build", || {
-        run(cargo().args(["build", "--release", "--quiet", "--workspace", "--examples"]))
-    })?;
-    let mut train = Command::new(target().join("release/examples/train-priors"));
+    let mut train = Command::new(example("train-priors")?);
     train.arg(data).arg(root().join("models/priors")).args(languages);
     step("priors", || run(&mut train))
 }
 
 /// The command that runs the package's own tests; they need neither network nor models.
 pub fn tests() -> Result<Command> {
-    let mut command = python()?;
+    let mut command = python(&PIPELINE)?;
     command.args(["-m", "pipeline.tests"]);
     Ok(command)
 }
 
 /// A command that starts the environment's interpreter in the folder `models`. The environment is
 /// made first where it is missing or was made from other requirements.
-fn python() -> Result<Command> {
-    let folder = target().join("models-python");
-    let requirements = root().join("models/pipeline/requirements.txt");
+fn python(packages: &Packages) -> Result<Command> {
+    let folder = target().join(packages.folder);
+    let requirements = root().join(packages.requirements);
     let wanted = fs::read(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let interpreter = interpreter_in(&folder);

@@ -88,6 +88,12 @@ fn layout_of_each_family() {
         "«<reponame>»workspace«<filename>»a.py⏎A = 1⏎«<filename>»shapes/area.py⏎\
          «<fim_prefix>»def area(w, h):⏎«<fim_suffix>» * h⏎⏎print(area(2, 3))⏎«<fim_middle>»    return w",
     );
+    check(
+        "smollm2-135m-fim",
+        "llama",
+        "«<reponame>»workspace«<filename>»a.py⏎A = 1⏎«<filename>»shapes/area.py⏎\
+         «<gh_stars>»def area(w, h):⏎«<issue_start>» * h⏎⏎print(area(2, 3))⏎«<issue_comment>»    return w",
+    );
     let left_to_right = "# a.py⏎A = 1⏎⏎# shapes/area.py⏎def area(w, h):⏎    return w";
     check("smollm2-135m-instruct", "llama", left_to_right);
     check("phi-3.5-mini-instruct", "phi3", left_to_right);
