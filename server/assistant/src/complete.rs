@@ -9,7 +9,10 @@ use prompt::fit_for_completion;
 use serde::Serialize;
 use text::{LineIndex, Position};
 
-use crate::{AssistantError, AssistantSnapshot, excerpts::Spot, shared::Activity, wire::Range};
+use crate::{
+    AssistantError, AssistantSnapshot, completion_model::completion_model, excerpts::Spot,
+    shared::Activity, wire::Range,
+};
 
 /// What a completion cost.
 pub type CompletionTimings = Timings;
@@ -125,7 +128,7 @@ impl AssistantSnapshot {
         let model = if self.watch {
             self.shared.completion_model.ready(&self.shared)
         } else {
-            self.shared.completion_model.wait(&self.shared, cancel)
+            completion_model(&self.shared, cancel)
         };
         let _busy = model.is_some().then(|| self.shared.busy(Activity::Completing));
         let offset = LineIndex::new(&text).offset(&text, request.position, self.encoding);

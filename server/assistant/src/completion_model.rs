@@ -57,16 +57,15 @@ impl CompletionModel {
         }
         None
     }
+}
 
-    /// The model, loaded here and now; `None` when there is none or it cannot be.
-    pub(crate) fn wait(
-        &self,
-        shared: &Shared,
-        cancel: &CancelToken,
-    ) -> Option<Arc<dyn LanguageModel>> {
-        load(shared, cancel);
-        shared.models.loaded(Role::Completion)
-    }
+/// The completion model, loaded here and now; `None` when there is none or it cannot be.
+pub(crate) fn completion_model(
+    shared: &Shared,
+    cancel: &CancelToken,
+) -> Option<Arc<dyn LanguageModel>> {
+    load(shared, cancel);
+    shared.models.loaded(Role::Completion)
 }
 
 /// Whether the completion model is loaded now.
