@@ -50,15 +50,15 @@ impl CompletionExcerpts {
         index: &IndexSnapshot,
         cancel: &CancelToken,
     ) -> Arc<[Excerpt]> {
-        let mut chosen = self.chosen.lock();
         let still =
             |it: &&Chosen| it.path == spot.path && it.line.abs_diff(spot.line) <= KEPT_LINES;
-        if let Some(chosen) = chosen.as_ref().filter(still) {
+        if let Some(chosen) = self.chosen.lock().as_ref().filter(still) {
             return chosen.excerpts.clone();
         }
+        // Unlocked: a keystroke in another document need not wait for this search.
         let excerpts = find(spot, index, cancel);
         if !cancel.is_cancelled() {
-            *chosen = Some(Chosen {
+            *self.chosen.lock() = Some(Chosen {
                 path: spot.path.to_owned(),
                 line: spot.line,
                 excerpts: excerpts.clone(),

@@ -116,6 +116,7 @@ impl OfWorkspace {
             self.instant.remove_file(path);
             held.remove(path);
         }
+        self.cache.files_changed(&gone.iter().map(|path| &**path).collect::<Vec<_>>());
         let changed: Vec<(Arc<str>, ContentHash)> = snapshot
             .files()
             .map(|rows| (rows.file.path.clone(), rows.file.hash))
@@ -130,9 +131,8 @@ impl OfWorkspace {
             let texts: Vec<(String, Arc<str>)> = texts.collect();
             self.instant.update_files(&texts);
             held.extend(batch.iter().cloned());
+            self.cache.files_changed(&batch.iter().map(|(path, _)| &**path).collect::<Vec<_>>());
         }
-        let paths = gone.iter().chain(changed.iter().map(|(path, _)| path));
-        self.cache.files_changed(&paths.map(|path| &**path).collect::<Vec<_>>());
     }
 
     fn refresh_priors(&self) {

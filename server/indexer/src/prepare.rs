@@ -71,8 +71,9 @@ pub(crate) fn read(file: &FoundFile, known: Option<[u8; 16]>, cancel: &CancelTok
         Err(error) => return Outcome::Changed(Box::new(skipped(row, &error.to_string()))),
     };
     // The long lines of a notebook are its pictures.
-    let is_notebook = Language::of_file(&row.path, &text).is_some_and(|it| it.name() == "notebook");
-    if let Some(reason) = generated_content(&text).filter(|_| !is_notebook) {
+    let is_notebook =
+        || Language::of_file(&row.path, &text).is_some_and(|it| it.name() == "notebook");
+    if let Some(reason) = generated_content(&text).filter(|_| !is_notebook()) {
         return Outcome::Changed(Box::new(skipped(row, reason)));
     }
     Outcome::Changed(Box::new(parse(row, text.into(), cancel).0))

@@ -6,12 +6,12 @@ use std::{
 };
 
 use crossbeam_channel::Receiver;
-use inference::{FinishReason, InferenceError, Progress, Sequence};
+use inference::{FinishReason, InferenceError, MAX_BATCH, Progress, Sequence};
 use llama_cpp_2::llama_batch::LlamaBatch;
 
 use crate::{
     job::Job,
-    slot::{MAX_BATCH, Slot, SlotOptions},
+    slot::{Slot, SlotOptions},
     tokenize::Tokenizer,
 };
 

@@ -1,6 +1,6 @@
 //! What a model makes of given texts: for evaluations, and to compare its files with each other.
 
-use inference::{InferenceError, PromptPiece};
+use inference::{InferenceError, MAX_BATCH, PromptPiece};
 use llama_cpp_2::{llama_batch::LlamaBatch, token::LlamaToken};
 
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     healing::Healing,
     maintenance::surprise,
     sampler::best,
-    slot::{MAX_BATCH, Slot, SlotOptions},
+    slot::{Slot, SlotOptions},
 };
 
 /// A prompt and a text behind it, as tokens.

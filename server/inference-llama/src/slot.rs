@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use inference::{InferenceError, Sequence};
+use inference::{InferenceError, MAX_BATCH, Sequence};
 use llama_cpp_2::{
     context::{LlamaContext, params::LlamaContextParams},
     llama_batch::LlamaBatch,
@@ -9,9 +9,6 @@ use llama_cpp_2::{
 };
 
 use crate::backend::backend;
-
-/// Most tokens that are evaluated at once, and so before anything else is looked at.
-pub const MAX_BATCH: usize = 512;
 
 /// How contexts are made.
 #[derive(Clone, Copy)]

@@ -17,8 +17,8 @@ use base::CancelToken;
 pub use error::InferenceError;
 pub use progress::Progress;
 pub use request::{
-    FimTokens, FinishReason, GenerateRequest, Generation, ModelInfo, Priority, PromptPiece,
-    Sampling, Sequence, Usage,
+    FimTokens, FinishReason, GenerateRequest, Generation, MAX_BATCH, ModelInfo, Priority,
+    PromptPiece, Sampling, Sequence, Usage,
 };
 pub use speed::{SpeedReport, measure_speed};
 

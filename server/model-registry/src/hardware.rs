@@ -1,11 +1,9 @@
-use inference::InferenceError;
+use inference::{InferenceError, MAX_BATCH};
 use serde::Serialize;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::gguf::GgufHeader;
 
-/// Tokens that the engine evaluates at once.
-const BATCH: u64 = 256;
 /// Code, tables and allocator of a worker process, in bytes. From the project's own bound on a
 /// worker's memory: 60 MB over file and context.
 pub(crate) const PROCESS_BYTES: u64 = 60_000_000;
@@ -147,7 +145,7 @@ pub fn estimate_memory(header: &GgufHeader, context: u64, file_bytes: u64) -> Me
     MemoryEstimate {
         weights: header.tensor_bytes.max(file_bytes),
         kv: heads.saturating_mul(per_head).saturating_mul(KV_NUMBER).saturating_mul(context),
-        compute: row.saturating_mul(BATCH).saturating_add(PROCESS_BYTES),
+        compute: row.saturating_mul(MAX_BATCH as u64).saturating_add(PROCESS_BYTES),
     }
 }
 

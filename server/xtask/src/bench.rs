@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     build, extension,
-    process::{daemon, root, run, step},
+    process::{daemon, root, run, step, target},
     setup,
 };
 
@@ -30,5 +30,6 @@ pub fn bench(args: &[String]) -> Result<()> {
         _ => bail!(USAGE),
     }
     let mut node = Command::new("node");
-    run(node.arg(folder.join("bench.mjs")).args(rest).env("HEARTH_SERVER", daemon()))
+    node.arg(folder.join("bench.mjs")).args(rest).env("HEARTH_SERVER", daemon());
+    run(node.env("HEARTH_BENCH", target().join("bench")))
 }
