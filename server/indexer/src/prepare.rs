@@ -70,10 +70,8 @@ pub(crate) fn read(file: &FoundFile, known: Option<[u8; 16]>, cancel: &CancelTok
         Ok(file) => file.text,
         Err(error) => return Outcome::Changed(Box::new(skipped(row, &error.to_string()))),
     };
-    // The long lines of a notebook are its pictures.
-    let is_notebook =
-        || Language::of_file(&row.path, &text).is_some_and(|it| it.name() == "notebook");
-    if let Some(reason) = generated_content(&text).filter(|_| !is_notebook()) {
+    let carries_data = || Language::of_file(&row.path, &text).is_some_and(Language::carries_data);
+    if let Some(reason) = generated_content(&text).filter(|_| !carries_data()) {
         return Outcome::Changed(Box::new(skipped(row, reason)));
     }
     Outcome::Changed(Box::new(parse(row, text.into(), cancel).0))

@@ -266,7 +266,7 @@ fn a_notebook_is_found_by_its_cells_and_not_by_its_pictures() {
     let notebook = include_str!("../../../grammars/notebook/tests/guards.ipynb");
     let (_, picture) = notebook.split_once("\"image/png\": \"").unwrap();
     let (picture, _) = picture.split_once('"').unwrap();
-    let large = notebook.replace(picture, &picture.repeat(20));
+    let large = notebook.replace(picture, &picture.repeat(200));
     let setup = Setup::new(&[("guards.ipynb", &large)]);
     let snapshot = setup.updated().snapshot();
     for term in ["summer", "plot", "display"] {

@@ -91,6 +91,9 @@ pub(crate) struct Config {
     /// Whether documentation is the first string of a body, not the comment before it.
     #[serde(default)]
     pub(crate) docstrings: bool,
+    /// Whether files carry data between what people wrote, such as the pictures of a notebook.
+    #[serde(default)]
+    carries_data: bool,
     pub(crate) nodes: NodeKinds,
 }
 
@@ -203,6 +206,12 @@ impl Language {
     /// What stands between a container and its member in a qualified name.
     pub fn separator(self) -> &'static str {
         &self.config().separator
+    }
+
+    /// Whether files carry data between what people wrote, such as the pictures of a notebook: long
+    /// lines and megabytes are no sign of a file that nobody wrote.
+    pub fn carries_data(self) -> bool {
+        self.config().carries_data
     }
 
     pub(crate) fn config(self) -> &'static Config {

@@ -14,9 +14,10 @@ use crate::{Language, outline::Outline};
 /// minified scripts, dumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseLimits {
-    /// Longest text, in bytes.
+    /// Longest text, in bytes; eight times as long where a language [carries
+    /// data](Language::carries_data).
     pub bytes: usize,
-    /// Longest line, in bytes.
+    /// Longest line, in bytes; any where a language carries data.
     pub line_bytes: usize,
     /// Longest time. Looked at about every 100 steps of the parser, so it is overrun by little.
     pub time: Duration,
@@ -96,7 +97,7 @@ pub fn parse(
     limits: &ParseLimits,
     cancel: &CancelToken,
 ) -> Result<Syntax, ParseFailure> {
-    check_size(text, limits)?;
+    check_size(language, text, limits)?;
     run_parser(language, text, None, limits, cancel)
 }
 
@@ -109,15 +110,19 @@ pub fn reparse(
     limits: &ParseLimits,
     cancel: &CancelToken,
 ) -> Result<Syntax, ParseFailure> {
-    check_size(after, limits)?;
+    check_size(previous.language, after, limits)?;
     let mut tree = previous.tree.clone();
     tree.edit(&input_edit(before, after));
     run_parser(previous.language, after, Some(&tree), limits, cancel)
 }
 
-fn check_size(text: &str, limits: &ParseLimits) -> Result<(), ParseFailure> {
-    if text.len() > limits.bytes {
-        return Err(ParseFailure::TooLarge { bytes: text.len(), limit: limits.bytes });
+fn check_size(language: Language, text: &str, limits: &ParseLimits) -> Result<(), ParseFailure> {
+    let limit = if language.carries_data() { limits.bytes * 8 } else { limits.bytes };
+    if text.len() > limit {
+        return Err(ParseFailure::TooLarge { bytes: text.len(), limit });
+    }
+    if language.carries_data() {
+        return Ok(());
     }
     let long = text.lines().position(|line| line.len() > limits.line_bytes);
     match long {

@@ -39,7 +39,8 @@ const VISIBLE: &[&str] = &[
 /// What to leave out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalkOptions {
-    /// Larger files are skipped, in bytes.
+    /// Larger files are skipped, in bytes; notebooks, which carry pictures, may be eight times as
+    /// large.
     pub max_bytes: u64,
     /// Threads that list folders.
     pub threads: usize,
@@ -286,8 +287,10 @@ fn facts(
     if let Some(reason) = generated_name(&relative) {
         return skip(reason.to_owned());
     }
-    if metadata.len() > options.max_bytes {
-        let (size, limit) = (metadata.len() >> 10, options.max_bytes >> 10);
+    let is_notebook = absolute.extension().is_some_and(|extension| extension == "ipynb");
+    let limit = options.max_bytes * if is_notebook { 8 } else { 1 };
+    if metadata.len() > limit {
+        let (size, limit) = (metadata.len() >> 10, limit >> 10);
         return skip(format!("{size} KiB, more than the limit of {limit} KiB"));
     }
     Ok(FoundFile {
