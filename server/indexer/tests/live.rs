@@ -68,7 +68,7 @@ fn find(snapshot: &IndexSnapshot, term: &str) -> Vec<String> {
 }
 
 fn has_symbol(snapshot: &IndexSnapshot, path: &str, name: &str) -> bool {
-    snapshot.file(path).is_some_and(|rows| rows.symbols.iter().any(|row| &*row.name == name))
+    snapshot.file(path).is_some_and(|rows| rows.symbols().iter().any(|row| &*row.name == name))
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn a_notebook_is_found_by_its_cells_and_not_by_its_pictures() {
     for term in ["summer", "plot", "display"] {
         assert_eq!(find(&snapshot, term), ["guards.ipynb"], "{term}");
     }
-    let chunks = &snapshot.file("guards.ipynb").unwrap().chunks;
+    let chunks = snapshot.file("guards.ipynb").unwrap().chunks();
     assert!(chunks.len() > 1);
     for chunk in chunks {
         let content = chunk.range.slice(&large).unwrap();
