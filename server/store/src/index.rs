@@ -73,6 +73,7 @@ CREATE TABLE static_vectors (
 );
 CREATE TABLE links (file INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 ",
+    "ALTER TABLE files ADD COLUMN plain TEXT;",
 ];
 
 /// The rows of one workspace's index. One process writes it; others may read beside it.
@@ -310,10 +311,10 @@ fn put_file(transaction: &Transaction<'_>, rows: &mut FileRows) -> rusqlite::Res
     file.id = transaction
         .prepare_cached(
             "INSERT INTO files
-                 (path, size, mtime_ns, inode, hash, language, lines, skipped, digest)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                 (path, size, mtime_ns, inode, hash, language, lines, skipped, digest, plain)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT (path) DO UPDATE SET size = ?2, mtime_ns = ?3, inode = ?4, hash = ?5,
-                 language = ?6, lines = ?7, skipped = ?8, digest = ?9
+                 language = ?6, lines = ?7, skipped = ?8, digest = ?9, plain = ?10
              RETURNING id",
         )?
         .query_row(
@@ -326,7 +327,8 @@ fn put_file(transaction: &Transaction<'_>, rows: &mut FileRows) -> rusqlite::Res
                 file.language.as_deref(),
                 file.lines,
                 file.skipped.as_deref(),
-                digest
+                digest,
+                file.plain.as_deref(),
             ],
             |row| row.get(0),
         )?;
@@ -404,7 +406,7 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
     let mut interner = Interner::default();
     let mut files: Vec<(FileRows, [u8; 8])> = Vec::new();
     let mut statement = transaction.prepare(
-        "SELECT id, path, size, mtime_ns, inode, hash, language, lines, skipped, digest
+        "SELECT id, path, size, mtime_ns, inode, hash, language, lines, skipped, digest, plain
          FROM files ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -419,6 +421,7 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
             language: text_or_null(row, 6)?.map(|language| interner.get(language)),
             lines: row.get(7)?,
             skipped: text_or_null(row, 8)?.map(|reason| interner.get(reason)),
+            plain: text_or_null(row, 10)?.map(|reason| interner.get(reason)),
         };
         files.push((FileRows::empty(file), row.get(9)?));
     }

@@ -26,6 +26,8 @@ pub struct FileRow {
     pub lines: u32,
     /// Why its content is not indexed.
     pub skipped: Option<Arc<str>>,
+    /// Why it is indexed as plain text though its language is known.
+    pub plain: Option<Arc<str>>,
 }
 
 /// A piece of a file that is found as one.
@@ -103,11 +105,12 @@ impl FileRows {
             hasher.update(&(value.len() as u64).to_le_bytes());
             hasher.update(value.as_bytes());
         };
-        let FileRow { id: _, path, size, mtime_ns, inode, hash, language, lines, skipped } =
+        let FileRow { id: _, path, size, mtime_ns, inode, hash, language, lines, skipped, plain } =
             &self.file;
         text(Some(path));
         text(language.as_deref());
         text(skipped.as_deref());
+        text(plain.as_deref());
         for chunk in &self.chunks {
             text(chunk.symbol.as_deref());
             text(chunk.kind.as_deref());
