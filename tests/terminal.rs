@@ -34,8 +34,18 @@ fn index_counts_files_and_names_what_it_skipped() {
     let (home, shop) = (Home::without_models(), workspace(SHOP));
     fs::write(shop.path().join("logo.bin"), [0_u8, 159, 146, 150, 0, 1]).unwrap();
     fs::write(shop.path().join("empty.py"), "").unwrap();
+    let wide = format!("{}wide = \"{}\"\n", "\n".repeat(99), "x ".repeat(10_000));
+    fs::write(shop.path().join("wide.py"), wide).unwrap();
     let report = home.run(shop.path(), &["index", "--json"]).json();
     assert!(report["files"].as_u64() >= Some(3), "{report}");
+    assert_eq!(paths(&report["plain"]), ["wide.py"], "{report}");
+    for (command, expected) in [
+        ("index", "as plain text wide.py: line 100 is over"),
+        ("status", "as text  wide.py: line 100 is over"),
+    ] {
+        let shown = home.run(shop.path(), &[command]);
+        assert!(shown.stdout.contains(expected), "{shown:?}");
+    }
     assert!(report["symbols"].as_u64() >= Some(4), "{report}");
     assert!(paths(&report["skipped"]).contains(&"logo.bin"), "{report}");
     for stage in ["scan", "parse", "lexical", "vectors", "total"] {

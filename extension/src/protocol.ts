@@ -110,6 +110,8 @@ export interface IndexStatus {
   chunks: number;
   pending: number;
   total?: number | null;
+  /** Files that could not be parsed and are indexed as plain text; the server names the first few. */
+  plain?: { path: string; reason: string }[];
 }
 
 export interface DaemonStatus {

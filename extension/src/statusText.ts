@@ -32,7 +32,12 @@ export function statusText({ state, status, trusted, working }: StatusInput): St
     return { text: "$(loading~spin) Hearth: starting", lines: [], severity: "normal" };
   }
   const model = servingModel(status.models);
-  const lines = [...status.models.map(modelLine), indexLine(status), networkLine(status.network)];
+  const lines = [
+    ...status.models.map(modelLine),
+    indexLine(status),
+    ...plainLines(status),
+    networkLine(status.network),
+  ];
   if (!trusted) lines.unshift("Restricted Mode: suggestions and read-only chat.");
   const failed = status.models.find((candidate) => candidate.state === "failed");
   if (failed && !working) {
@@ -92,6 +97,17 @@ function modelLine(model: ModelStatus): string {
 function indexLine(status: DaemonStatus): string {
   const { state, files, chunks, pending } = status.index;
   return `index: ${state}, ${files} files, ${chunks} chunks${pending > 0 ? `, ${pending} pending` : ""}`;
+}
+
+/** So many files are named in a tooltip. */
+const PLAIN_SHOWN = 3;
+
+function plainLines(status: DaemonStatus): string[] {
+  const plain = status.index.plain ?? [];
+  const lines = plain.slice(0, PLAIN_SHOWN).map(({ path, reason }) => `as plain text: ${path} – ${reason}`);
+  if (plain.length > PLAIN_SHOWN)
+    lines.push("`hearth index` names more files that are indexed as plain text");
+  return lines;
 }
 
 function networkLine(network: string): string {

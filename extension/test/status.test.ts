@@ -43,6 +43,18 @@ describe("statusText", () => {
     expect(check({ status: failed })).toBe("$(warning) Hearth: chat model failed");
   });
 
+  it("names files that could not be parsed", () => {
+    const lines = (count: number) => {
+      const plain = Array.from({ length: count }, (_, at) => ({ path: `${at}.rs`, reason: "too slow" }));
+      const status = { ...idle, index: { ...idle.index, plain } };
+      return statusText({ state: { kind: "running" }, status, trusted: true, working: undefined }).lines;
+    };
+    expect(lines(2)).toContain("as plain text: 1.rs – too slow");
+    expect(lines(3).filter((line) => line.includes("plain text"))).toHaveLength(3);
+    expect(lines(4).filter((line) => line.includes(".rs"))).toHaveLength(3);
+    expect(lines(4).join()).toContain("`hearth index`");
+  });
+
   it("knows the percentage only when there is something to index", () => {
     expect(
       indexPercent({ ...idle, index: { state: "scanning", files: 0, chunks: 0, pending: 0 } }),

@@ -199,6 +199,11 @@ impl Assistant {
         }
     }
 
+    /// Opens the index as it is stored, without looking whether the files have changed since.
+    pub fn open_index(&self) -> Result<(), AssistantError> {
+        self.index.open_stored()
+    }
+
     /// Brings the index up to date on this thread.
     pub fn update_index(
         &self,

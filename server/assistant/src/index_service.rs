@@ -117,6 +117,11 @@ impl IndexService {
         Ok(report?)
     }
 
+    /// Opens the index as it is stored, on this thread.
+    pub fn open_stored(&self) -> Result<(), AssistantError> {
+        self.indexer().map(drop)
+    }
+
     /// Makes the vectors that the second tier lacks, on this thread.
     pub fn embed(
         &self,
@@ -211,6 +216,7 @@ impl IndexService {
             unembedded: None,
             pending: 0,
             total: None,
+            plain: Vec::new(),
             detail,
         }
     }

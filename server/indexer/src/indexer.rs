@@ -18,7 +18,7 @@ use crate::{
     embeddings::{self, EmbeddingSource, Embeddings},
     live::{self, Queue},
     lock::WriterLock,
-    report::{IndexError, IndexReport, IndexState, IndexStatus, Progress},
+    report::{IndexError, IndexReport, IndexState, IndexStatus, PLAIN_LISTED, Progress},
     snapshot::{Base, Fresh, IndexSnapshot, Overlay},
     writer::{Role, Trust},
 };
@@ -244,6 +244,8 @@ impl Indexer {
         };
         let expected = shared.expected.load(Ordering::Relaxed);
         let files = snapshot.file_count();
+        let mut plain = snapshot.plain_files();
+        plain.truncate(PLAIN_LISTED);
         IndexStatus {
             state,
             files,
@@ -251,6 +253,7 @@ impl Indexer {
             unembedded: shared.embeddings.as_ref().map(|embeddings| embeddings.missing()),
             pending: expected + shared.queue.len(),
             total: (expected > 0).then_some(files + expected),
+            plain,
             detail: failure.or_else(|| shared.notice.lock().clone()),
         }
     }

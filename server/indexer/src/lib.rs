@@ -20,7 +20,8 @@ mod writer;
 pub use embeddings::{EmbeddingSource, Embeddings};
 pub use indexer::{IndexOptions, Indexer};
 pub use report::{
-    IndexError, IndexReport, IndexState, IndexStatus, Progress, Seconds, SkippedFile, Stage,
+    IndexError, IndexReport, IndexState, IndexStatus, PLAIN_LISTED, Progress, Seconds, SkippedFile,
+    Stage,
 };
 pub use snapshot::{Found, IndexSnapshot};
 pub use store::{ChunkRow, FileRow, FileRows, ImportRow, Links, SymbolRow, Uses};

@@ -53,6 +53,7 @@ pub(crate) fn read(file: &FoundFile, known: Option<[u8; 16]>, cancel: &CancelTok
         language: None,
         lines: 0,
         skipped: None,
+        plain: None,
     };
     let bytes = match read_bytes(file) {
         Ok(bytes) => bytes,
@@ -74,12 +75,12 @@ pub(crate) fn read(file: &FoundFile, known: Option<[u8; 16]>, cancel: &CancelTok
     if let Some(reason) = generated_content(&text).filter(|_| !carries_data()) {
         return Outcome::Changed(Box::new(skipped(row, reason)));
     }
-    Outcome::Changed(Box::new(parse(row, text.into(), cancel).0))
+    Outcome::Changed(Box::new(parse(row, text.into(), cancel)))
 }
 
 /// The rows of a text that is in memory.
 pub(crate) fn of_text(path: &str, text: Arc<str>, previous: Option<(&Syntax, &str)>) -> Parsed {
-    let row = FileRow {
+    let mut row = FileRow {
         id: 0,
         path: path.into(),
         size: text.len() as u64,
@@ -89,6 +90,7 @@ pub(crate) fn of_text(path: &str, text: Arc<str>, previous: Option<(&Syntax, &st
         language: None,
         lines: 0,
         skipped: None,
+        plain: None,
     };
     let language = Language::of_file(path, &text);
     let cancel = CancelToken::new();
@@ -100,7 +102,7 @@ pub(crate) fn of_text(path: &str, text: Arc<str>, previous: Option<(&Syntax, &st
             }
             _ => syntax::parse(language, &text, &limits, &cancel),
         };
-        parsed.ok()
+        keep_reason(&mut row, parsed)
     });
     let rows = rows(row, &text, language, syntax.as_ref());
     Parsed { prepared: Prepared { rows, text }, syntax }
@@ -112,20 +114,19 @@ pub(crate) struct Parsed {
     pub(crate) syntax: Option<Syntax>,
 }
 
-fn parse(row: FileRow, text: Arc<str>, cancel: &CancelToken) -> (Prepared, Option<ParseFailure>) {
+fn parse(mut row: FileRow, text: Arc<str>, cancel: &CancelToken) -> Prepared {
     let language = Language::of_file(&row.path, &text);
-    let parsed = language
-        .map(|language| syntax::parse(language, &text, &ParseLimits::default(), cancel))
-        .transpose();
-    let (syntax, failure) = match parsed {
-        Ok(syntax) => (syntax, None),
-        Err(failure) => {
-            tracing::debug!(path = %row.path, %failure, "indexed as plain text");
-            (None, Some(failure))
-        }
-    };
+    let syntax = language.and_then(|language| {
+        let parsed = syntax::parse(language, &text, &ParseLimits::default(), cancel);
+        keep_reason(&mut row, parsed)
+    });
     let rows = rows(row, &text, language, syntax.as_ref());
-    (Prepared { rows, text }, failure)
+    Prepared { rows, text }
+}
+
+/// The tree; where there is none, the row says why its text is indexed without one.
+fn keep_reason(row: &mut FileRow, parsed: Result<Syntax, ParseFailure>) -> Option<Syntax> {
+    parsed.inspect_err(|failure| row.plain = Some(failure.to_string().into())).ok()
 }
 
 fn rows(

@@ -282,5 +282,6 @@ impl Shared {
         });
         report.skipped = listed.chain(read).collect();
         report.skipped.sort_unstable();
+        report.plain = snapshot.plain_files();
     }
 }

@@ -71,7 +71,7 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// A file that is not indexed.
+/// A file that is not indexed, or not as well as others of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct SkippedFile {
     /// Relative to the workspace, with `/`.
@@ -111,6 +111,9 @@ pub struct IndexReport {
     pub embedded: usize,
     /// Files that were left out, sorted by path.
     pub skipped: Vec<SkippedFile>,
+    /// Files that are indexed as plain text, without definitions, because they could not be parsed
+    /// within the limits; sorted by path.
+    pub plain: Vec<SkippedFile>,
     /// Files that were read in this update because they had changed.
     pub changed: usize,
     /// Files that were removed from the index in this update.
@@ -137,6 +140,9 @@ pub enum IndexState {
     Failed,
 }
 
+/// So many files indexed as plain text are named by a status, which is sent often.
+pub const PLAIN_LISTED: usize = 20;
+
 /// The state of the index for a status bar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IndexStatus {
@@ -154,6 +160,9 @@ pub struct IndexStatus {
     /// Files of the running update, once they are counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<usize>,
+    /// The files that are indexed as plain text because they could not be parsed within the limits:
+    /// the first [`PLAIN_LISTED`] by path. An [`IndexReport`] names them all.
+    pub plain: Vec<SkippedFile>,
     /// Why it failed, or why changes are noticed late.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,

@@ -12,6 +12,7 @@ use vfs::Workspace;
 use crate::{
     embeddings::Embeddings,
     prepare::{self, Prepared},
+    report::SkippedFile,
 };
 
 /// Numbers of files that the store does not know yet have this bit.
@@ -194,6 +195,18 @@ impl IndexSnapshot {
             return fresh.rows.as_ref();
         }
         self.inner.base.files.get(path).filter(|rows| rows.file.skipped.is_none())
+    }
+
+    /// The files that are indexed as plain text because they could not be parsed, with the reason,
+    /// sorted by path.
+    pub fn plain_files(&self) -> Vec<SkippedFile> {
+        let plain = self.files().filter_map(|rows| {
+            let reason = rows.file.plain.as_ref()?;
+            Some(SkippedFile { path: rows.file.path.to_string(), reason: reason.to_string() })
+        });
+        let mut plain: Vec<SkippedFile> = plain.collect();
+        plain.sort_unstable();
+        plain
     }
 
     /// Number of indexed files.

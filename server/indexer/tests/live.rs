@@ -10,7 +10,7 @@ use std::{
 };
 
 use base::CancelToken;
-use indexer::{IndexOptions, IndexSnapshot, IndexState, Indexer};
+use indexer::{IndexOptions, IndexSnapshot, IndexState, Indexer, SkippedFile};
 use lexical_index::{Query, QueryTerm};
 use store::IndexStore;
 use tempfile::TempDir;
@@ -234,6 +234,36 @@ fn skipped_files_are_reported_with_their_reasons() {
     assert_eq!((report.files, report.symbols), (1, 1));
     let again = indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
     assert_eq!((again.changed, again.skipped), (0, report.skipped));
+}
+
+#[test]
+fn files_that_cannot_be_parsed_are_indexed_as_text_and_named() {
+    let long = format!("{}fn alpha() {{}}\n// {}\n", "\n".repeat(99), "omega ".repeat(4000));
+    let setup = Setup::new(&[("a.rs", "fn beta() {}\n"), ("long.rs", &long)]);
+    let indexer = setup.open(IndexOptions::default());
+    let check = |plain: &[SkippedFile]| {
+        let paths: Vec<&str> = plain.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["long.rs"]);
+        assert!(plain[0].reason.contains("line 101"), "{}", plain[0].reason);
+    };
+    let report = indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    check(&report.plain);
+    assert_eq!((report.files, report.symbols, report.skipped), (2, 1, vec![]));
+    assert_eq!(find(&indexer.snapshot(), "alpha"), ["long.rs"]);
+    drop(indexer);
+
+    let indexer = setup.open(IndexOptions::default());
+    check(&indexer.status().plain);
+    let report = indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!(report.changed, 0);
+    check(&report.plain);
+    let open = setup.path("long.rs");
+    indexer.document_changed(&open, "fn alpha() {}\n".into());
+    indexer.settle();
+    assert_eq!(indexer.status().plain, [], "what is being typed can be parsed");
+    indexer.document_changed(&open, long.as_str().into());
+    indexer.settle();
+    check(&indexer.status().plain);
 }
 
 #[test]

@@ -87,6 +87,7 @@ CREATE TABLE rows (
     vectors BLOB NOT NULL
 );
 ",
+    "ALTER TABLE files ADD COLUMN plain TEXT;",
 ];
 
 /// The rows of one workspace's index. One process writes it; others may read beside it.
@@ -323,10 +324,10 @@ fn put_file(transaction: &Transaction<'_>, rows: &mut FileRows) -> rusqlite::Res
     file.id = transaction
         .prepare_cached(
             "INSERT INTO files
-                 (path, size, mtime_ns, inode, hash, language, lines, skipped, digest)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                 (path, size, mtime_ns, inode, hash, language, lines, skipped, digest, plain)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT (path) DO UPDATE SET size = ?2, mtime_ns = ?3, inode = ?4, hash = ?5,
-                 language = ?6, lines = ?7, skipped = ?8, digest = ?9
+                 language = ?6, lines = ?7, skipped = ?8, digest = ?9, plain = ?10
              RETURNING id",
         )?
         .query_row(
@@ -339,7 +340,8 @@ fn put_file(transaction: &Transaction<'_>, rows: &mut FileRows) -> rusqlite::Res
                 file.language.as_deref(),
                 file.lines,
                 file.skipped.as_deref(),
-                digest
+                digest,
+                file.plain.as_deref(),
             ],
             |row| row.get(0),
         )?;
@@ -379,7 +381,7 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
     let mut loaded = LoadedIndex::default();
     let mut statement = transaction.prepare(
         "SELECT id, path, size, mtime_ns, inode, hash, language, lines, skipped, digest,
-                packed, links, dimensions, vectors
+                packed, links, dimensions, vectors, plain
          FROM files LEFT JOIN rows ON rows.file = files.id ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -394,6 +396,7 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
             language: row.get_ref(6)?.as_str_or_null()?.map(|language| interner.get(language)),
             lines: row.get(7)?,
             skipped: row.get_ref(8)?.as_str_or_null()?.map(|reason| interner.get(reason)),
+            plain: row.get_ref(14)?.as_str_or_null()?.map(|reason| interner.get(reason)),
         };
         let digest: [u8; 8] = row.get(9)?;
         let Some(packed) = row.get_ref(10)?.as_blob_or_null()? else {

@@ -33,6 +33,8 @@ pub struct FileRow {
     pub lines: u32,
     /// Why its content is not indexed.
     pub skipped: Option<Arc<str>>,
+    /// Why it is indexed as plain text though its language is known.
+    pub plain: Option<Arc<str>>,
 }
 
 /// A piece of a file that is found as one.
@@ -164,10 +166,10 @@ impl FileRows {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         };
-        let FileRow { id: _, path, size, mtime_ns, inode, hash, language, lines, skipped } =
+        let FileRow { id: _, path, size, mtime_ns, inode, hash, language, lines, skipped, plain } =
             &self.file;
         bytes(path.as_bytes());
-        for text in [language, skipped] {
+        for text in [language, skipped, plain] {
             bytes(text.as_deref().unwrap_or("\u{1}").as_bytes());
         }
         for number in [*size, *mtime_ns as u64, *inode, u64::from(*lines)] {

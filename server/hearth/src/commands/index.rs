@@ -41,6 +41,9 @@ pub fn run(args: &IndexArgs, global: &Global) -> Result<ExitCode> {
         for skipped in &report.skipped {
             output::line(&format!("skipped {}: {}", skipped.path, skipped.reason))?;
         }
+        for plain in &report.plain {
+            output::line(&format!("as plain text {}: {}", plain.path, plain.reason))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

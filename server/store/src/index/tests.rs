@@ -20,6 +20,7 @@ fn rows(path: &str, symbols: &[&str]) -> FileRows {
         language: Some("rust".into()),
         lines: 7,
         skipped: None,
+        plain: None,
     };
     let chunks = symbols
         .iter()
@@ -73,7 +74,9 @@ fn rows_come_back_as_they_were_written() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, opened) = IndexStore::open(folder.path()).unwrap();
     assert_eq!(opened, Opened::Created);
-    let batch = put(&mut store, vec![rows("a.rs", &["one", "two"]), rows("b/ü.rs", &[])]);
+    let mut plain = rows("b/ü.rs", &[]);
+    plain.file.plain = Some("line 3 is too long".into());
+    let batch = put(&mut store, vec![rows("a.rs", &["one", "two"]), plain]);
     let again = put(&mut store, vec![rows("a.rs", &["three"])]);
     assert_eq!(again.put[0].file.id, batch.put[0].file.id, "a file keeps its id");
     drop(store);
