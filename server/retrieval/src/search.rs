@@ -2,6 +2,7 @@ use std::{
     cmp::Ordering,
     collections::{HashMap, HashSet},
     sync::Arc,
+    thread,
 };
 
 use base::CancelToken;
@@ -72,7 +73,15 @@ pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) 
     };
     let mut candidates = Candidates::default();
     let wanted = CANDIDATES.max(query.limit * 4);
-    let (found, rarities) = index.find(&question.query, &accept, wanted);
+    // Words and meaning at the same time: either takes some milliseconds in a large workspace.
+    let ((found, rarities), nearest) = thread::scope(|scope| {
+        let nearest = (query.mode != SearchMode::Lexical).then(|| {
+            let vector = StaticEmbedding::shipped().query(&query.text, &mut Scratch::default());
+            scope.spawn(move || index.nearest(&vector, &accept, wanted))
+        });
+        let found = index.find(&question.query, &accept, wanted);
+        (found, nearest.and_then(|nearest| nearest.join().ok()).unwrap_or_default())
+    });
     if query.mode != SearchMode::Semantic {
         candidates.add_signal(found, LEXICAL, "lexical");
     }
@@ -80,8 +89,6 @@ pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) 
         return Vec::new();
     }
     if query.mode != SearchMode::Lexical {
-        let vector = StaticEmbedding::shipped().query(&query.text, &mut Scratch::default());
-        let nearest = index.nearest(&vector, &accept, wanted);
         candidates.add_signal(nearest, NEAREST, "semantic");
         rescore(index, query, &mut candidates, cancel);
         for identifier in &question.identifiers {
