@@ -312,6 +312,20 @@ impl Shared {
         }
     }
 
+    /// Looks at what opening trusted, once; what is damaged is made anew by the next look at every file.
+    pub(crate) fn verify(&self) {
+        let verified = match &mut *self.role.lock() {
+            Role::Writer(writer) => writer.verify(),
+            Role::Reader(_) => Ok(()),
+        };
+        let Err(error) = verified else { return };
+        tracing::warn!(%error, "the index is opened anew");
+        if let Err(error) = self.reopen() {
+            tracing::error!(%error, "the index is not up to date");
+        }
+        self.queue.rescan();
+    }
+
     fn reopen(&self) -> Result<(), IndexError> {
         let mut role = self.role.lock();
         if matches!(*role, Role::Writer(_)) {

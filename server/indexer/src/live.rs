@@ -408,7 +408,7 @@ impl Live {
     }
 
     fn rescan(&mut self, hurry: bool) {
-        if !hurry {
+        if !hurry && self.scanned.is_some() {
             // A checkout sends thousands of events; the walk that sees its end is the one that
             // counts.
             thread::sleep(STORM_QUIET);
@@ -418,7 +418,8 @@ impl Live {
         self.since = None;
         let cancel = self.shared.cancel.child();
         match self.shared.update(true, &cancel, &mut |_| {}) {
-            Ok(_) | Err(IndexError::Cancelled(_)) => {}
+            Ok(_) => self.shared.verify(),
+            Err(IndexError::Cancelled(_)) => {}
             Err(error) => tracing::error!(%error, "the index is not up to date"),
         }
         self.scanned = Some(Instant::now());

@@ -292,6 +292,26 @@ fn an_index_that_another_version_made_is_made_anew() {
 }
 
 #[test]
+fn damage_that_opening_does_not_meet_is_mended_in_the_background() {
+    let setup = Setup::new(&[("a.rs", "fn one() {}"), ("b.rs", "fn two() {}")]);
+    let fresh = setup.updated().snapshot().dump();
+    let file = setup.cache.path().join("index.db");
+    let mut bytes = fs::read(&file).unwrap();
+    // Of SQLite's pages, leaves of indexes begin with a ten: this one is that of the paths.
+    let is_paths = |page: &&mut [u8]| page[0] == 10 && page.windows(4).any(|part| part == b"b.rs");
+    bytes.chunks_mut(4096).find(is_paths).unwrap().fill(0);
+    fs::write(&file, bytes).unwrap();
+
+    let indexer = setup.open(IndexOptions::default());
+    assert_eq!(indexer.snapshot().dump(), fresh, "opening does not look there");
+    indexer.watch();
+    indexer.settle();
+    indexer.settle();
+    assert!(setup.cache.path().join("index.db.damaged").exists());
+    assert_eq!(indexer.snapshot().dump(), fresh);
+}
+
+#[test]
 fn a_notebook_is_found_by_its_cells_and_not_by_its_pictures() {
     let notebook = include_str!("../../../grammars/notebook/tests/guards.ipynb");
     let (_, picture) = notebook.split_once("\"image/png\": \"").unwrap();
