@@ -11,7 +11,23 @@ from dataclasses import dataclass
 CHUNK_LINES = 50
 _MAX_FUNCTION_LINES = 120
 # A description of fewer words says too little to be a question, and one of more is an article.
-_DOC_WORDS = range(4, 80)
+DOC_WORDS = range(4, 80)
+
+
+@dataclass(frozen=True)
+class Located:
+    """A described function by the lines of its file, counted from 0."""
+
+    lines: range
+    # Those of the description: among the others in Python, above them elsewhere.
+    described: range
+    doc: str
+    # Whether there is more to it than its description.
+    has_body: bool = True
+
+    def code(self, lines: list[str]) -> str:
+        """The function without its description."""
+        return "\n".join(lines[at] for at in self.lines if at not in self.described)
 
 
 @dataclass(frozen=True)
@@ -75,19 +91,24 @@ def chunks(text: str) -> Iterator[str]:
 
 def functions(language: str, path: str, text: str) -> Iterator[Function]:
     """The described functions of a file; nothing for a language that none are known of."""
-    if language == "python":
-        found = _python(text)
-    elif language in _FUNCTION:
-        found = _commented(language, text)
-    else:
-        return
-    for code, doc in found:
-        doc = _first_paragraph(doc)
-        if len(doc.split()) in _DOC_WORDS and len(code.splitlines()) >= 3:
+    lines = text.splitlines()
+    for found in located(language, text):
+        doc, code = first_paragraph(found.doc), found.code(lines)
+        if found.has_body and len(doc.split()) in DOC_WORDS and len(code.splitlines()) >= 3:
             yield Function(language, path, code, doc)
 
 
-def _first_paragraph(doc: str) -> str:
+def located(language: str, text: str) -> Iterator[Located]:
+    """The functions of a file that have a description, however short; nothing for a language that
+    none are known of."""
+    if language == "python":
+        yield from _python(text)
+    elif language in _FUNCTION:
+        yield from _commented(language, text)
+
+
+def first_paragraph(doc: str) -> str:
+    """What a description says first, on one line and without markup of its own."""
     kept: list[str] = []
     for line in doc.strip().splitlines():
         line = re.sub(r"\s*<[^<>]{1,80}>\s*", " ", line.strip())
@@ -98,26 +119,26 @@ def _first_paragraph(doc: str) -> str:
     return " ".join(" ".join(kept).split())
 
 
-def _python(text: str) -> Iterator[tuple[str, str]]:
+def _python(text: str) -> Iterator[Located]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    lines = text.splitlines()
     for node in ast.walk(tree):
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or not node.body:
             continue
         doc = ast.get_docstring(node)
         first = node.body[0]
-        if not doc or len(node.body) < 2 or first.end_lineno is None or node.end_lineno is None:
+        if not doc or first.end_lineno is None or node.end_lineno is None:
             continue
         end = min(node.end_lineno, node.lineno + _MAX_FUNCTION_LINES)
-        yield "\n".join(lines[node.lineno - 1 : first.lineno - 1] + lines[first.end_lineno : end]), doc
+        described = range(first.lineno - 1, first.end_lineno)
+        yield Located(range(node.lineno - 1, end), described, doc, len(node.body) > 1)
 
 
-def _commented(language: str, text: str) -> Iterator[tuple[str, str]]:
+def _commented(language: str, text: str) -> Iterator[Located]:
     """Functions with a block comment, or with line comments of the language's kind, right above."""
     lines = text.splitlines()
     marker = _LINE_COMMENT.get(language)
@@ -127,6 +148,7 @@ def _commented(language: str, text: str) -> Iterator[tuple[str, str]]:
     while at < len(lines):
         stripped = lines[at].strip()
         doc: list[str] = []
+        start = at
         if block and stripped.startswith(block):
             while at < len(lines):
                 line = lines[at].strip()
@@ -141,12 +163,13 @@ def _commented(language: str, text: str) -> Iterator[tuple[str, str]]:
         else:
             at += 1
             continue
+        described = range(start, at)
         while at < len(lines) and _BETWEEN.match(lines[at]):
             at += 1
         if at < len(lines) and pattern.match(lines[at]):
             end = _end(language, lines, at)
             if end is not None:
-                yield "\n".join(lines[at : end + 1]), "\n".join(doc)
+                yield Located(range(at, end + 1), described, "\n".join(doc))
 
 
 def _end(language: str, lines: list[str], start: int) -> int | None:

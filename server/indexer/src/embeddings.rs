@@ -172,6 +172,24 @@ impl Embeddings {
         }
     }
 
+    /// Makes the vectors that are missing of what the last searches turned up.
+    pub(crate) fn complete_preferred(
+        &self,
+        snapshot: &IndexSnapshot,
+        cancel: &CancelToken,
+    ) -> Result<(), InferenceError> {
+        let mut store = self.open_store()?;
+        self.look_up(&store, snapshot)?;
+        loop {
+            cancel.check().map_err(|_| InferenceError::Cancelled)?;
+            let wanted = self.next_preferred(snapshot);
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            self.embed(&mut store, snapshot, &wanted, cancel)?;
+        }
+    }
+
     fn open_store(&self) -> Result<VectorStore, InferenceError> {
         VectorStore::open(&self.source.folder)
             .map_err(|error| InferenceError::Engine(error.to_string()))
@@ -196,8 +214,8 @@ impl Embeddings {
         Ok(())
     }
 
-    /// What to embed next: what searches turned up, then what is open, then what changed last.
-    fn next(&self, snapshot: &IndexSnapshot) -> Vec<Wanted> {
+    /// What searches turned up and still lacks a vector, at most a batch of it.
+    fn next_preferred(&self, snapshot: &IndexSnapshot) -> Vec<Wanted> {
         let held = self.held.read();
         let mut batch: Vec<Wanted> = Vec::new();
         let mut taken: HashSet<[u8; 16]> = HashSet::new();
@@ -212,6 +230,15 @@ impl Embeddings {
                 batch.push(Wanted { rows: Arc::clone(rows), chunk });
             }
         }
+        batch
+    }
+
+    /// What to embed next: what searches turned up, then what is open, then what changed last.
+    fn next(&self, snapshot: &IndexSnapshot) -> Vec<Wanted> {
+        let mut batch = self.next_preferred(snapshot);
+        let held = self.held.read();
+        let mut taken: HashSet<[u8; 16]> =
+            batch.iter().filter_map(Wanted::row).map(|row| row.hash).collect();
         let mut missing = 0;
         let mut newest: Option<(bool, i64, &Arc<FileRows>)> = None;
         for rows in snapshot.files() {

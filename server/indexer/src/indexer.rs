@@ -152,6 +152,14 @@ impl Indexer {
         }
     }
 
+    /// The same for the chunks that the last searches turned up alone, as many as are remembered.
+    pub fn embed_found(&self, cancel: &CancelToken) -> Result<(), InferenceError> {
+        match &self.shared.embeddings {
+            Some(embeddings) => embeddings.complete_preferred(&self.snapshot(), cancel),
+            None => Ok(()),
+        }
+    }
+
     /// Brings the index up to date with the files on disk and waits for it. A cancelled update
     /// keeps what it did.
     pub fn update(

@@ -105,6 +105,20 @@ fn nothing_is_embedded_while_there_is_no_time() {
 }
 
 #[test]
+fn what_a_search_turned_up_can_be_embedded_alone() {
+    let (folder, vectors) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(folder.path().join("a.rs"), FILE).unwrap();
+    fs::write(folder.path().join("b.rs"), "fn other() {\n    1\n}\n").unwrap();
+    let (indexer, _embedded, _cache) = open(folder.path(), vectors.path(), false);
+    let snapshot = indexer.snapshot();
+    let rows = snapshot.file("a.rs").unwrap();
+    snapshot.embeddings().unwrap().prefer([(&rows.file.path, &rows.chunks()[0])]);
+    indexer.embed_found(&CancelToken::new()).unwrap();
+    assert!(cosine(&snapshot, "a.rs", "parse").is_some());
+    assert!(cosine(&snapshot, "b.rs", "parse").is_none());
+}
+
+#[test]
 fn the_same_content_is_embedded_once_for_all_workspaces() {
     let vectors = tempfile::tempdir().unwrap();
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -1,5 +1,5 @@
 //! Scores retrieval on the committed questions: `retrieval-eval QUESTIONS.toml [--sources DIR]
-//! [--cache DIR] [--json FILE] [-v]`. The sources are unpacked crates as in cargo's source cache;
+//! [--cache DIR] [--json FILE] [--ranking JSON] [-v]`. The sources are unpacked crates as in cargo's source cache;
 //! without the option that cache is used, with the versions of this project's Cargo.lock. A cache
 //! keeps the indexes for the next run.
 
@@ -14,7 +14,7 @@ use std::{
 
 use base::CancelToken;
 use indexer::{IndexOptions, IndexSnapshot, Indexer};
-use retrieval::{Hit, SearchQuery, is_supported, search};
+use retrieval::{Hit, Ranking, SearchQuery, is_supported, search_ranked};
 use serde::{Deserialize, Serialize};
 use vfs::Workspace;
 
@@ -72,12 +72,16 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 fn main() -> Result<()> {
     let mut questions = None;
     let (mut sources, mut cache, mut json, mut verbose) = (None, None, None, false);
+    let mut ranking = Ranking::default();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--sources" => sources = arguments.next().map(PathBuf::from),
             "--cache" => cache = arguments.next().map(PathBuf::from),
             "--json" => json = arguments.next().map(PathBuf::from),
+            "--ranking" => {
+                ranking = serde_json::from_str(&arguments.next().ok_or("--ranking JSON")?)?;
+            }
             "-v" => verbose = true,
             _ => questions = Some(PathBuf::from(argument)),
         }
@@ -114,7 +118,7 @@ fn main() -> Result<()> {
         let index = indexer.snapshot();
         let mut found = 0;
         for question in &repository.questions {
-            let hits = timed(&index, &question.ask, &mut times);
+            let hits = timed(&index, &question.ask, &ranking, &mut times);
             let files = distinct(&hits);
             let rank =
                 files.iter().position(|file| question.files.iter().any(|right| right == file));
@@ -134,7 +138,7 @@ fn main() -> Result<()> {
             }
         }
         for ask in &repository.absent {
-            let supported = is_supported(&timed(&index, ask, &mut times));
+            let supported = is_supported(&timed(&index, ask, &ranking, &mut times));
             scores.absent += 1;
             scores.absent_without_support += f64::from(u8::from(!supported));
             let cites = if supported { "cites" } else { "no" };
@@ -153,10 +157,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn timed(index: &IndexSnapshot, ask: &str, times: &mut Vec<f64>) -> Vec<Hit> {
+fn timed(index: &IndexSnapshot, ask: &str, ranking: &Ranking, times: &mut Vec<f64>) -> Vec<Hit> {
     let query = SearchQuery { text: ask.to_owned(), limit: LIMIT, ..SearchQuery::default() };
     let begun = Instant::now();
-    let hits = search(index, &query, &CancelToken::new());
+    let hits = search_ranked(index, &query, ranking, &CancelToken::new());
     times.push(begun.elapsed().as_secs_f64() * 1e3);
     hits
 }

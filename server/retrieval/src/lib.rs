@@ -8,10 +8,12 @@ mod excerpt;
 mod hit;
 mod names;
 mod question;
+mod ranking;
 mod search;
 mod symbols;
 mod words;
 
 pub use hit::{Hit, SearchMode, SearchQuery, UnknownMode};
-pub use search::{is_supported, search};
+pub use ranking::Ranking;
+pub use search::{is_supported, search, search_ranked};
 pub use symbols::{SymbolHit, file_symbols, symbols};

@@ -17,6 +17,8 @@ pub(crate) struct Question {
     /// Words that are written as identifiers are: `parse_header`, `HTTPServer`, `a::b`, or in
     /// backticks; or the whole question when it is one or two words.
     pub(crate) identifiers: Vec<String>,
+    /// Whether it is one or two words: a name rather than prose.
+    pub(crate) brief: bool,
     /// Words that look like paths or file names.
     pub(crate) paths: Vec<String>,
 }
@@ -31,6 +33,7 @@ impl Question {
             words.into_iter().map(|word| word.trim_matches(['.', ':', '/'])).collect();
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let brief = words.len() <= 2;
+        question.brief = brief;
         let mut tokens = Tokens::new();
         for word in &words {
             let quoted = word.starts_with('`');

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     cmp::Ordering,
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -15,7 +16,8 @@ use crate::{
     hit::{Hit, SearchMode, SearchQuery},
     names,
     question::Question,
-    symbols,
+    ranking::Ranking,
+    symbols, words,
 };
 
 /// Hits that together reach less share words with a question but do not answer it. Calibrated on
@@ -38,36 +40,39 @@ pub fn is_supported(hits: &[Hit]) -> bool {
 
 /// How many chunks the full text proposes.
 const CANDIDATES: usize = 200;
+/// A language is usual in a workspace where more than one in so many files are written in it.
+const USUAL_LANGUAGE: usize = 3;
 /// How many definitions each identifier proposes.
 const DEFINITIONS: usize = 20;
-/// Hits of one file in an answer: more say little that the first ones do not.
+/// So many hits of one file keep their rank; further ones say little that these do not.
 const PER_FILE: usize = 2;
+
+/// The rarities of a question's words in a name add up to this where it is sure to be meant: two rare words.
+const TELLING: f32 = 8.0;
 
 /// How many candidates the second tier of vectors judges: with a hundred nothing of the full quality
 /// was lost (measured on CoSQA and on documentation of functions).
 const RESCORED: usize = 100;
 
-/// How much the best of each signal counts. Chosen on the development questions, where words alone
-/// find the file in about 70 of 100 cases and vectors alone, or both so, in almost 80.
-const LEXICAL: f32 = 0.2;
-const NEAREST: f32 = 0.8;
-/// The second tier, in place of the first.
-const MODEL: f32 = 0.8;
-/// What the next two places of a file add to its best one.
-const SAME_FILE: f32 = 0.1;
-const EXACT_SYMBOL: f32 = 1.0;
-const PATH: f32 = 1.2;
-const NEAR: f32 = 0.08;
-/// What is left of the rank of a test, an example or a changelog.
-const BESIDE_THE_POINT: f32 = 0.5;
-
 /// The places that `query` is about, best first. Empty when nothing fits or the work was cancelled.
 /// Exact identifiers and paths always come up.
 pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) -> Vec<Hit> {
+    search_ranked(index, query, &Ranking::default(), cancel)
+}
+
+/// [`search`] with other weights, for measuring what each signal is worth.
+pub fn search_ranked(
+    index: &IndexSnapshot,
+    query: &SearchQuery,
+    ranking: &Ranking,
+    cancel: &CancelToken,
+) -> Vec<Hit> {
     if query.mode == SearchMode::Symbol {
         return definitions(index, query);
     }
-    let question = Question::new(&query.text, query.mode != SearchMode::Lexical);
+    let expand = ranking.expansion && query.mode != SearchMode::Lexical;
+    let text = said(index, &query.text);
+    let question = Question::new(&text, expand);
     let accept = |path: &str| {
         query.within.is_empty() || query.within.iter().any(|folder| is_under(path, folder))
     };
@@ -76,32 +81,62 @@ pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) 
     // Words and meaning at the same time: either takes some milliseconds in a large workspace.
     let ((found, rarities), nearest) = thread::scope(|scope| {
         let nearest = (query.mode != SearchMode::Lexical).then(|| {
-            let vector = StaticEmbedding::shipped().query(&query.text, &mut Scratch::default());
+            let vector = StaticEmbedding::shipped().query(&text, &mut Scratch::default());
             scope.spawn(move || index.nearest(&vector, &accept, wanted))
         });
         let found = index.find(&question.query, &accept, wanted);
         (found, nearest.and_then(|nearest| nearest.join().ok()).unwrap_or_default())
     });
     if query.mode != SearchMode::Semantic {
-        candidates.add_signal(found, LEXICAL, "lexical");
+        candidates.add_signal(found, ranking.lexical, "lexical");
     }
     if cancel.is_cancelled() {
         return Vec::new();
     }
     if query.mode != SearchMode::Lexical {
-        candidates.add_signal(nearest, NEAREST, "semantic");
-        rescore(index, query, &mut candidates, cancel);
+        candidates.add_signal(nearest, ranking.nearest, "semantic");
+        candidates.add_names(&question, &rarities, ranking);
+        rescore(index, query, ranking, &mut candidates, cancel);
         for identifier in &question.identifiers {
-            add_symbols(index, identifier, &accept, &mut candidates);
+            add_symbols(index, identifier, question.brief, ranking, &accept, &mut candidates);
         }
-        add_paths(index, &question.paths, &accept, &mut candidates);
+        add_paths(index, &question.paths, ranking, &accept, &mut candidates);
     }
-    candidates.weigh(&question, query);
-    candidates.gather();
+    candidates.weigh(&question, query, ranking);
+    candidates.gather(ranking);
     if cancel.is_cancelled() {
         return Vec::new();
     }
-    hits(index, candidates, &question, &rarities, query.limit)
+    hits(index, candidates, &question, &rarities, ranking, query.limit)
+}
+
+/// The question without the names of languages in which a large part of the files is written: "in
+/// Python" tells no place from another where all is Python.
+fn said<'text>(index: &IndexSnapshot, text: &'text str) -> Cow<'text, str> {
+    let words = || text.split_whitespace();
+    let named: Vec<&str> = words().filter_map(words::language).collect();
+    if named.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut files = 0;
+    let mut of = vec![0; named.len()];
+    for rows in index.files() {
+        let Some(language) = rows.file.language.as_deref() else { continue };
+        files += 1;
+        for (count, _) in of.iter_mut().zip(&named).filter(|(_, name)| **name == language) {
+            *count += 1;
+        }
+    }
+    let usual: Vec<&str> = named
+        .into_iter()
+        .zip(of)
+        .filter(|(_, count)| *count * USUAL_LANGUAGE > files)
+        .map(|(name, _)| name)
+        .collect();
+    let kept: Vec<&str> = words()
+        .filter(|word| words::language(word).is_none_or(|name| !usual.contains(&name)))
+        .collect();
+    if kept.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(kept.join(" ")) }
 }
 
 fn is_under(path: &str, folder: &str) -> bool {
@@ -120,8 +155,6 @@ struct Candidate {
     rows: Arc<FileRows>,
     chunk: usize,
     score: f32,
-    /// What of the score comes from the first tier of vectors.
-    nearest: f32,
     /// Its cosine in the first tier; 0 when it is not among the nearest.
     cosine: f32,
     sources: Vec<&'static str>,
@@ -146,13 +179,15 @@ impl Candidates {
     /// Adds what one signal found, best first: its best counts `weight`, its last nothing.
     fn add_signal(&mut self, found: Vec<Found>, weight: f32, source: &'static str) {
         let (Some(first), Some(last)) = (found.first(), found.last()) else { return };
+        if weight <= 0.0 {
+            return;
+        }
         let lowest = if found.len() < CANDIDATES { 0.0 } else { last.score };
         let spread = (first.score - lowest).max(f32::EPSILON);
         for found in found {
             let score = weight * (found.score - lowest) / spread;
             let candidate = self.add(&found.rows, found.chunk, score, source);
             if source == "semantic" {
-                candidate.nearest = score;
                 candidate.cosine = found.score;
             }
         }
@@ -170,7 +205,6 @@ impl Candidates {
             rows: Arc::clone(rows),
             chunk,
             score: 0.0,
-            nearest: 0.0,
             cosine: 0.0,
             sources: Vec::new(),
         });
@@ -179,8 +213,38 @@ impl Candidates {
         candidate
     }
 
+    /// Lets those stand higher whose definition is named with words of the question: the share of the
+    /// name that these make up, as far as they are rare.
+    fn add_names(&mut self, question: &Question, rarities: &[f32], ranking: &Ranking) {
+        if ranking.names <= 0.0 {
+            return;
+        }
+        let asked: HashMap<&str, f32> = question
+            .query
+            .terms
+            .iter()
+            .zip(rarities)
+            .map(|(term, rarity)| (term.text.as_str(), *rarity))
+            .collect();
+        let mut tokens = Tokens::new();
+        for candidate in self.chunks.values_mut() {
+            let chunk = candidate.rows.chunks().get(candidate.chunk);
+            let Some(name) = chunk.and_then(|chunk| chunk.symbol.as_deref()) else { continue };
+            let mut pieces = tokens.list(name);
+            if pieces.len() > 1 {
+                // The last one is the name as a whole.
+                pieces.pop();
+            }
+            let held = pieces.iter().filter_map(|piece| asked.get(piece.as_str()));
+            let (count, mass) =
+                held.fold((0.0, 0.0), |(count, mass), one| (count + 1.0, mass + one));
+            let share = count / pieces.len().max(1) as f32;
+            candidate.score += ranking.names * share * (mass / TELLING).min(1.0);
+        }
+    }
+
     /// Lets what is known of the files count.
-    fn weigh(&mut self, question: &Question, query: &SearchQuery) {
+    fn weigh(&mut self, question: &Question, query: &SearchQuery, ranking: &Ranking) {
         let about_tests = ["test", "bench", "benchmark", "exampl", "chang", "changelog", "releas"];
         let about_tests =
             question.query.terms.iter().any(|term| about_tests.contains(&term.text.as_str()));
@@ -190,18 +254,18 @@ impl Candidates {
                 names::is_test(chunk.symbol.as_deref(), chunk.container.as_deref())
             });
             if !about_tests && (is_test || names::is_beside_the_point(path)) {
-                candidate.score *= BESIDE_THE_POINT;
+                candidate.score *= ranking.beside_the_point;
             }
             if query.near.iter().any(|near| near.as_str() == &**path) {
-                candidate.score += NEAR * 2.0;
+                candidate.score += ranking.near * 2.0;
             } else if query.near.iter().any(|near| folder(near) == folder(path)) {
-                candidate.score += NEAR;
+                candidate.score += ranking.near;
             }
         }
     }
 
     /// Lets a file stand higher that has several good places.
-    fn gather(&mut self) {
+    fn gather(&mut self, ranking: &Ranking) {
         let mut files: HashMap<Arc<str>, Vec<&mut Candidate>> = HashMap::new();
         for candidate in self.chunks.values_mut() {
             files.entry(Arc::clone(&candidate.rows.file.path)).or_default().push(candidate);
@@ -210,7 +274,12 @@ impl Candidates {
             of_file.sort_unstable_by(|a, b| b.cmp_to(a));
             if let Some((best, others)) = of_file.split_first_mut() {
                 let next: f32 = others.iter().take(2).map(|other| other.score).sum();
-                best.score += SAME_FILE * next;
+                best.score += ranking.same_file * next;
+            }
+            let mut left = 1.0;
+            for further in of_file.iter_mut().skip(PER_FILE) {
+                left *= ranking.further;
+                further.score *= left;
             }
         }
     }
@@ -266,16 +335,17 @@ fn definitions(index: &IndexSnapshot, query: &SearchQuery) -> Vec<Hit> {
     hits
 }
 
-/// Lets the second tier of vectors judge the best candidates instead of the first, as far as they
-/// have such vectors, and has the others embedded soon. A search in all signals does not wait for
+/// Lets the second tier of vectors judge the best candidates, as far as they have such vectors: what
+/// brought them here counts less then. Has the others embedded soon. A search in all signals does not wait for
 /// the model to be loaded.
 fn rescore(
     index: &IndexSnapshot,
     query: &SearchQuery,
+    ranking: &Ranking,
     candidates: &mut Candidates,
     cancel: &CancelToken,
 ) {
-    let Some(embeddings) = index.embeddings() else { return };
+    let Some(embeddings) = index.embeddings().filter(|_| ranking.model > 0.0) else { return };
     let mut best: Vec<&mut Candidate> = candidates.chunks.values_mut().collect();
     best.sort_unstable_by(|a, b| b.cmp_to(a));
     best.truncate(RESCORED);
@@ -304,7 +374,7 @@ fn rescore(
     let lowest = judged.iter().map(|(_, cosine)| *cosine).fold(f32::MAX, f32::min);
     for (candidate, cosine) in judged {
         let share = (cosine - lowest) / (highest - lowest).max(f32::EPSILON);
-        candidate.score += MODEL * share - candidate.nearest;
+        candidate.score = ranking.before * candidate.score + ranking.model * share;
         candidate.note("semantic");
     }
 }
@@ -313,17 +383,24 @@ fn rescore(
 fn add_symbols(
     index: &IndexSnapshot,
     identifier: &str,
+    brief: bool,
+    ranking: &Ranking,
     accept: &dyn Fn(&str) -> bool,
     candidates: &mut Candidates,
 ) {
-    for found in symbols::ranked(index, identifier, accept, DEFINITIONS) {
-        if found.score < symbols::EXACT {
-            continue;
-        }
+    if ranking.symbols <= 0.0 {
+        return;
+    }
+    let mut exact = symbols::ranked(index, identifier, accept, DEFINITIONS);
+    exact.retain(|found| found.score >= symbols::EXACT);
+    // A name that many things have says little of which is meant, and a longer question mentions
+    // names beside what it asks for.
+    let shared = if brief { 1.0 } else { ranking.mentioned / exact.len().max(1) as f32 };
+    for found in exact {
         let name = found.symbol().name_range;
         let chunk = found.rows.chunks().iter().position(|chunk| chunk.range.contains_range(name));
         let Some(chunk) = chunk else { continue };
-        candidates.add(&found.rows, chunk, EXACT_SYMBOL * found.score, "symbol");
+        candidates.add(&found.rows, chunk, ranking.symbols * shared * found.score, "symbol");
     }
 }
 
@@ -331,9 +408,13 @@ fn add_symbols(
 fn add_paths(
     index: &IndexSnapshot,
     paths: &[String],
+    ranking: &Ranking,
     accept: &dyn Fn(&str) -> bool,
     candidates: &mut Candidates,
 ) {
+    if ranking.paths <= 0.0 {
+        return;
+    }
     for named in paths {
         let named = named.trim_start_matches("./").to_lowercase();
         for rows in index.files().filter(|rows| accept(&rows.file.path)) {
@@ -343,8 +424,8 @@ fn add_paths(
             let folder = !named.is_empty() && is_under(&path, &named);
             if (ends || folder) && !rows.chunks().is_empty() {
                 // A path that is named whole is meant before those that only end like it.
-                let weight = if path == named { PATH } else { PATH * 0.8 };
-                let weight = if folder && !ends { PATH * 0.3 } else { weight };
+                let weight = if path == named { 1.0 } else { 0.8 };
+                let weight = ranking.paths * if folder && !ends { 0.3 } else { weight };
                 let best = candidates
                     .chunks
                     .values()
@@ -363,6 +444,7 @@ fn hits(
     candidates: Candidates,
     question: &Question,
     rarities: &[f32],
+    ranking: &Ranking,
     limit: usize,
 ) -> Vec<Hit> {
     let mut excerpts = Excerpts::new(index);
@@ -376,7 +458,7 @@ fn hits(
         }
         let path = &candidate.rows.file.path;
         let count = of_file.entry(Arc::clone(path)).or_default();
-        if *count >= PER_FILE {
+        if *count >= PER_FILE && ranking.further <= 0.0 {
             continue;
         }
         let Some(excerpt) = excerpts.get(&candidate.rows, candidate.chunk) else { continue };

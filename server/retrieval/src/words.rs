@@ -448,6 +448,27 @@ pub(crate) fn weight(word: &str) -> f32 {
     }
 }
 
+/// The language of files, as the index calls it, that a word of a question names. Words that are
+/// something else as well, such as `go` and `c`, are none, and nor is code in backticks.
+pub(crate) fn language(word: &str) -> Option<&'static str> {
+    if word.contains('`') {
+        return None;
+    }
+    let plain = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    Some(match plain.as_str() {
+        "bash" => "bash",
+        "golang" => "go",
+        "java" => "java",
+        "javascript" => "javascript",
+        "php" => "php",
+        "python" | "python2" | "python3" => "python",
+        "ruby" => "ruby",
+        "rust" => "rust",
+        "typescript" => "typescript",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -462,5 +483,13 @@ mod tests {
         let found = variants("configur");
         assert!(found.iter().any(|(variant, _)| variant == "config"), "{found:?}");
         assert!(variants("zebra").is_empty());
+    }
+
+    #[test]
+    fn languages_are_known_with_marks_around_them() {
+        assert_eq!(language("Python?"), Some("python"));
+        assert_eq!(language("(golang)"), Some("go"));
+        assert_eq!(language("go"), None);
+        assert_eq!(language("`python`"), None);
     }
 }

@@ -1,38 +1,67 @@
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Result, bail};
 
 use crate::{
-    process::{cargo, root, run, step, target},
+    process::{cargo, daemon, root, run, step, target},
     setup,
 };
 
+const USAGE: &str = "usage: cargo xtask eval [completion|retrieval [--data DIR]]";
+
 /// Measures quality on the committed questions and samples and writes the scores beside them.
 pub fn eval(args: &[String]) -> Result<()> {
-    let names: Vec<&str> = match args {
-        [] => vec!["completion", "retrieval"],
-        [name] if ["completion", "retrieval"].contains(&name.as_str()) => vec![name.as_str()],
-        _ => bail!("usage: cargo xtask eval [completion|retrieval]"),
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (names, data): (&[&str], Option<&str>) = match words.as_slice() {
+        [] => (&["completion", "retrieval"], None),
+        ["completion"] => (&["completion"], None),
+        ["retrieval"] => (&["retrieval"], None),
+        ["retrieval", "--data", data] => (&["retrieval"], Some(data)),
+        _ => bail!(USAGE),
     };
     setup::build_tools()?;
     step("build", || {
-        run(cargo().args(["build", "--release", "--quiet", "--workspace", "--examples"]))
+        let mut build = cargo();
+        run(build.args(["build", "--release", "--quiet", "--workspace", "--bins", "--examples"]))
     })?;
-    let examples = target().join("release/examples");
-    let folder = root().join("tests/eval");
     for name in names {
-        let mut command = match name {
-            "completion" => Command::new(examples.join("evaluate")),
-            _ => {
-                let mut command = Command::new(examples.join("retrieval-eval"));
-                command
-                    .arg(folder.join("retrieval/questions.toml"))
-                    .arg("--json")
-                    .arg(folder.join("retrieval/questions.scores.json"));
-                command
-            }
-        };
-        step(name, || run(command.current_dir(root())))?;
+        match *name {
+            "completion" => step(name, || run(example("evaluate").current_dir(root())))?,
+            _ => retrieval(data.map(Path::new))?,
+        }
     }
     Ok(())
+}
+
+/// The questions of `tests/eval/retrieval`, then the tables: questions that are derived from pinned
+/// packages, and from what lies in `data`.
+fn retrieval(data: Option<&Path>) -> Result<()> {
+    let folder = root().join("tests/eval/retrieval");
+    step("retrieval", || {
+        let mut command = example("retrieval-eval");
+        command.arg(folder.join("questions.toml"));
+        run(command.arg("--json").arg(folder.join("questions.scores.json")).current_dir(root()))
+    })?;
+    let kept = target().join("eval-retrieval");
+    let derived = kept.join("derived");
+    step("questions from packages", || {
+        run(Command::new("python3").arg(folder.join("derive.py")).arg(&derived))
+    })?;
+    step("retrieval tables", || {
+        let mut command = example("retrieval-tables");
+        command.arg("--derived").arg(&derived).arg("--cache").arg(kept.join("cache"));
+        command.arg("--hearth").arg(daemon());
+        if let Some(data) = data {
+            command.arg("--data").arg(std::path::absolute(data)?);
+        }
+        run(command.arg("--json").arg(folder.join("tables.scores.json")).current_dir(root()))
+    })
+}
+
+fn example(name: &str) -> Command {
+    let examples: PathBuf = target().join("release/examples");
+    Command::new(examples.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }

@@ -139,3 +139,63 @@ fn symbols_are_found_by_name_place_and_letters() {
     assert_eq!(listed[0].name, "ParseCache");
     assert!(symbols::file_symbols(&index, "missing.rs").is_empty());
 }
+
+/// The paths that are found in these texts, with the weights of the program but for `change`.
+fn ranked(texts: &[(&str, &str)], text: &str, change: impl FnOnce(&mut Ranking)) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = Workspace::open(&[folder.path().to_owned()]).unwrap();
+    let index = IndexSnapshot::of_texts(workspace, texts);
+    let mut ranking = Ranking::default();
+    change(&mut ranking);
+    let query = SearchQuery { text: text.to_owned(), ..SearchQuery::default() };
+    let hits = search_ranked(&index, &query, &ranking, &CancelToken::new());
+    hits.into_iter().map(|hit| hit.path).collect()
+}
+
+#[test]
+fn a_definition_named_with_words_of_the_question_stands_higher() {
+    let scores = |names: f32| -> HashMap<String, f32> {
+        let folder = tempfile::tempdir().unwrap();
+        let index = index(folder.path());
+        let query = SearchQuery { text: "send the request".to_owned(), ..SearchQuery::default() };
+        let ranking = Ranking { names, ..Ranking::default() };
+        let hits = search_ranked(&index, &query, &ranking, &CancelToken::new());
+        hits.into_iter().map(|hit| (hit.path, hit.score)).collect()
+    };
+    let (with, without) = (scores(0.2), scores(0.0));
+    assert!(with["src/http/client.rs"] > without["src/http/client.rs"] + 0.05, "{with:?}");
+    assert_eq!(with.get("README.md"), without.get("README.md"));
+}
+
+#[test]
+fn many_places_of_one_file_leave_room_for_others() {
+    let function = |name: usize| {
+        let lines = "    merge_segments(left, right);\n".repeat(16);
+        format!("fn merge_{name}() {{\n{lines}}}\n\n")
+    };
+    let many: String = (0..6).map(function).collect();
+    let texts =
+        [("many.rs", many.as_str()), ("one.rs", "fn once() {\n    merge_segments(all);\n}\n")];
+    let place = |further: f32| {
+        let found = ranked(&texts, "merge segments", |ranking| ranking.further = further);
+        found.iter().position(|path| path == "one.rs").unwrap()
+    };
+    assert!(place(0.1) < place(1.0), "{} against {}", place(0.1), place(1.0));
+    assert!(place(0.1) >= PER_FILE);
+    let found = ranked(&texts, "merge segments", |ranking| ranking.further = 0.0);
+    assert_eq!(found.iter().filter(|path| *path == "many.rs").count(), PER_FILE);
+}
+
+#[test]
+fn the_usual_language_is_not_what_a_question_is_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = Workspace::open(&[folder.path().to_owned()]).unwrap();
+    let index = IndexSnapshot::of_texts(
+        workspace,
+        &[("a.py", "x = 1\n"), ("b.py", "y = 2\n"), ("c.rs", "fn z() {}\n")],
+    );
+    assert_eq!(said(&index, "how to sort a list in Python?"), "how to sort a list in");
+    assert_eq!(said(&index, "call it from Rust"), "call it from Rust");
+    assert_eq!(said(&index, "python"), "python");
+    assert_eq!(said(&index, "the `python` command"), "the `python` command");
+}

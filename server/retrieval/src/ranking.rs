@@ -1,0 +1,59 @@
+use serde::{Deserialize, Serialize};
+
+/// How much each signal of a search counts; one that counts nothing is left out, and so is its cost.
+///
+/// The default is what searches rank with. Its numbers were chosen on development data: the questions
+/// of `tests/eval/retrieval/development.toml`, and described functions of packages other than those
+/// that are reported on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ranking {
+    /// Words: what the best chunk of the full text gets.
+    pub lexical: f32,
+    /// Whether words stand for others that programmers write, and neighbours for joined names.
+    pub expansion: bool,
+    /// The first tier of vectors: what the nearest chunk gets.
+    pub nearest: f32,
+    /// The second tier of vectors: what the nearest of the candidates gets that have one.
+    pub model: f32,
+    /// What is left of words, first tier and names where the second tier judges.
+    pub before: f32,
+    /// A definition that is named with words of the question.
+    pub names: f32,
+    /// A definition that the question names.
+    pub symbols: f32,
+    /// What is left of that in a question of more than two words, shared by all definitions of that
+    /// name: the name of what is asked for is rarely among the names that are mentioned.
+    pub mentioned: f32,
+    /// A file that the question names.
+    pub paths: f32,
+    /// What the next two places of a file add to its best one, as a share of their own.
+    pub same_file: f32,
+    /// What is left of the third best place of a file, of the fourth that twice over, and so on: an
+    /// answer is to show several files.
+    pub further: f32,
+    /// Files that are open or mentioned get twice this, their neighbours once.
+    pub near: f32,
+    /// What is left of a test, an example or a changelog; 1 leaves them as they are.
+    pub beside_the_point: f32,
+}
+
+impl Default for Ranking {
+    fn default() -> Self {
+        Self {
+            lexical: 0.35,
+            expansion: true,
+            nearest: 0.65,
+            model: 0.8,
+            before: 0.4,
+            names: 0.2,
+            symbols: 1.0,
+            mentioned: 0.3,
+            paths: 1.2,
+            same_file: 0.1,
+            further: 0.9,
+            near: 0.08,
+            beside_the_point: 0.5,
+        }
+    }
+}
