@@ -45,7 +45,7 @@ impl Default for Ranking {
             expansion: true,
             nearest: 0.65,
             model: 0.8,
-            before: 0.4,
+            before: 0.8,
             names: 0.2,
             symbols: 1.0,
             mentioned: 0.3,

@@ -3,8 +3,9 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Result, bail};
@@ -58,11 +59,10 @@ pub fn repositories(data: &Path, part: &str) -> Result<BTreeMap<String, PathBuf>
 /// The table of one repository.
 pub fn run(name: &str, git: &Path, place: &Place) -> Result<Value> {
     let tree = place.cache.join("trees").join(name);
-    fs::create_dir_all(&tree)?;
-    let checkout = Checkout { git: git.to_owned(), tree: tree.clone() };
+    let mut checkout = Checkout::new(git, &tree)?;
     let mut corpus = None;
     let mut found: BTreeMap<&str, Ranks> = BTreeMap::new();
-    let (mut asked, mut not_indexed, mut not_stored) = (0, 0, 0);
+    let (mut asked, mut not_indexed) = (0, 0);
     let mut times = Vec::new();
     // The signals are compared in the first tier: what each turns up would have to be embedded.
     let mut ways = methods(place, false);
@@ -75,10 +75,7 @@ pub fn run(name: &str, git: &Path, place: &Place) -> Result<Value> {
         if asked == COMMITS {
             break;
         }
-        if !checkout.take(&commit.parent)? {
-            not_stored += 1;
-            continue;
-        }
+        checkout.take(&commit.parent)?;
         let corpus = match &corpus {
             Some(corpus) => {
                 Corpus::update(corpus)?;
@@ -110,7 +107,6 @@ pub fn run(name: &str, git: &Path, place: &Place) -> Result<Value> {
     let mut facts = json!({
         "commits": asked,
         "not_indexed": not_indexed,
-        "not_stored": not_stored,
         "milliseconds": measure::times(times),
     });
     if let Some(corpus) = &corpus {
@@ -154,41 +150,114 @@ fn rank(hits: &[Hit], right: &[String]) -> Option<usize> {
     files.into_iter().position(|file| right.iter().any(|right| right == file))
 }
 
-/// A work tree of a repository, with an index of its own.
+/// The files of one commit after the other, in a folder of ours: nothing is written to the repository.
 struct Checkout {
     git: PathBuf,
     tree: PathBuf,
+    /// What lies in the folder: the object of each path.
+    held: BTreeMap<String, String>,
 }
 
 impl Checkout {
+    /// An empty folder at `tree`.
+    fn new(git: &Path, tree: &Path) -> Result<Self> {
+        if tree.is_dir() {
+            fs::remove_dir_all(tree)?;
+        }
+        fs::create_dir_all(tree)?;
+        Ok(Self { git: git.to_owned(), tree: tree.to_owned(), held: BTreeMap::new() })
+    }
+
     fn git(&self) -> Command {
         let mut command = Command::new("git");
-        command
-            .args(["-c", "core.bare=false", "-c", "core.hooksPath=/dev/null", "--git-dir"])
-            .arg(&self.git)
-            .arg("--work-tree")
-            .arg(&self.tree)
-            .env("GIT_INDEX_FILE", self.tree.with_extension("index"))
-            .env("GIT_LFS_SKIP_SMUDGE", "1")
-            .current_dir(&self.tree);
+        command.arg("--git-dir").arg(&self.git);
         command
     }
 
-    /// Makes the work tree that of `commit`. Says no when a part of it is not stored here.
-    fn take(&self, commit: &str) -> Result<bool> {
-        let done = self.git().args(["read-tree", "-u", "--reset", commit]).output()?;
-        Ok(done.status.success())
+    fn output(&self, arguments: &[&str]) -> Result<String> {
+        let done = self.git().args(arguments).output()?;
+        if !done.status.success() {
+            bail!("{}: {}", self.git.display(), String::from_utf8_lossy(&done.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+    }
+
+    /// Makes the folder hold what `commit` does: regular files, as they are stored. One that is not
+    /// stored, as copies of repositories may lack the largest, is left out.
+    fn take(&mut self, commit: &str) -> Result<()> {
+        let listed = self.output(&["ls-tree", "-r", "-z", commit])?;
+        let mut wanted = BTreeMap::new();
+        for entry in listed.split('\0') {
+            let Some((about, path)) = entry.split_once('\t') else { continue };
+            let mut about = about.split(' ');
+            let regular = about.next().is_some_and(|mode| mode.starts_with("100"));
+            if let (true, Some(object)) = (regular, about.nth(1)) {
+                wanted.insert(path.to_owned(), object.to_owned());
+            }
+        }
+        let gone: Vec<String> =
+            self.held.keys().filter(|path| !wanted.contains_key(*path)).cloned().collect();
+        for path in gone {
+            let file = self.tree.join(&path);
+            if file.is_file() {
+                fs::remove_file(file)?;
+            }
+            self.held.remove(&path);
+        }
+        let changed: Vec<(String, String)> = wanted
+            .into_iter()
+            .filter(|(path, object)| self.held.get(path) != Some(object))
+            .collect();
+        self.write(&changed)?;
+        self.held.extend(changed);
+        Ok(())
+    }
+
+    fn write(&self, files: &[(String, String)]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.git();
+        batch.args(["cat-file", "--batch"]).env("GIT_NO_LAZY_FETCH", "1");
+        let mut child = batch.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (Some(mut asked), Some(told)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("git has no pipes");
+        };
+        let mut told = BufReader::new(told);
+        for (path, object) in files {
+            writeln!(asked, "{object}")?;
+            asked.flush()?;
+            let mut head = String::new();
+            told.read_line(&mut head)?;
+            let Some(length) =
+                head.trim_end().rsplit(' ').next().and_then(|it| it.parse::<usize>().ok())
+            else {
+                continue;
+            };
+            // The content ends with a line feed of git's own.
+            let mut content = vec![0; length + 1];
+            told.read_exact(&mut content)?;
+            content.pop();
+            let file = self.tree.join(path);
+            // A file may stand where a folder was.
+            if file.is_dir() {
+                fs::remove_dir_all(&file)?;
+            }
+            if let Some(folder) = file.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::write(file, content)?;
+        }
+        drop(asked);
+        child.wait()?;
+        Ok(())
     }
 
     /// Commits that may be asked about, newest first.
     fn commits(&self) -> Result<Vec<Commit>> {
         let format = "--format=%x01%P%x02%an%x02%B%x03";
         let log = ["log", "--no-merges", "--no-renames", "--raw", HISTORY, format, "HEAD"];
-        let done = self.git().args(log).output()?;
-        if !done.status.success() {
-            bail!("{}: {}", self.git.display(), String::from_utf8_lossy(&done.stderr).trim());
-        }
-        let log = String::from_utf8_lossy(&done.stdout);
+        let log = self.output(&log)?;
         Ok(log.split('\u{1}').filter_map(commit).collect())
     }
 }
