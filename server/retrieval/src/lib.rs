@@ -4,6 +4,7 @@
 //! Pure functions of an [`IndexSnapshot`](indexer::IndexSnapshot): nothing here reads the index's
 //! files, keeps state or writes an answer.
 
+mod documentation;
 mod excerpt;
 mod hit;
 mod names;
@@ -12,6 +13,7 @@ mod search;
 mod symbols;
 mod words;
 
+pub use documentation::is_documentation;
 pub use hit::{Hit, SearchMode, SearchQuery, UnknownMode};
 pub use search::{is_supported, search};
 pub use symbols::{SymbolHit, file_symbols, symbols};

@@ -11,7 +11,7 @@ use static_embedding::{Scratch, StaticEmbedding};
 
 use crate::{
     excerpt::Excerpts,
-    hit::{Hit, SearchMode, SearchQuery},
+    hit::{Hit, SearchMode, SearchQuery, is_under},
     names,
     question::Question,
     symbols,
@@ -67,9 +67,7 @@ pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) 
         return definitions(index, query);
     }
     let question = Question::new(&query.text, query.mode != SearchMode::Lexical);
-    let accept = |path: &str| {
-        query.within.is_empty() || query.within.iter().any(|folder| is_under(path, folder))
-    };
+    let accept = |path: &str| query.accepts(path);
     let mut candidates = Candidates::default();
     let wanted = CANDIDATES.max(query.limit * 4);
     let (found, rarities) = index.find(&question.query, &accept, wanted);
@@ -95,12 +93,6 @@ pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) 
         return Vec::new();
     }
     hits(index, candidates, &question, &rarities, query.limit)
-}
-
-fn is_under(path: &str, folder: &str) -> bool {
-    let folder = folder.trim_end_matches('/');
-    folder.is_empty()
-        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Chunks that may be the answer.
@@ -221,9 +213,7 @@ fn folder(path: &str) -> &str {
 
 /// The definitions themselves whose names fit, in their current text.
 fn definitions(index: &IndexSnapshot, query: &SearchQuery) -> Vec<Hit> {
-    let accept = |path: &str| {
-        query.within.is_empty() || query.within.iter().any(|folder| is_under(path, folder))
-    };
+    let accept = |path: &str| query.accepts(path);
     let mut texts = HashMap::<Arc<str>, Option<Arc<str>>>::new();
     let mut hits = Vec::new();
     for found in symbols::ranked(index, &query.text, &accept, query.limit) {
