@@ -349,6 +349,24 @@ fn chat_about_the_docs_cites_documentation_alone() {
 }
 
 #[test]
+fn conversations_are_found_by_words_and_by_meaning() {
+    let (home, folder) = (Home::without_models(), workspace(GREETING));
+    let mut client = Client::start(&home, folder.path(), false);
+    for message in ["how is a customer greeted?", "Where is the database connection opened?"] {
+        client.request("hearth/chat", &json!({"message": message, "mentions": []}));
+    }
+    let mut titles = |query: &str| -> Vec<String> {
+        let params = json!({"action": "search", "query": query});
+        let found = client.request("hearth/conversations", &params);
+        let found = found["conversations"].as_array().unwrap().iter();
+        found.map(|entry| entry["title"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(titles("customer gree"), ["how is a customer greeted?"]);
+    assert_eq!(titles("SQL connections"), ["Where is the database connection opened?"]);
+    assert!(titles("the weather tomorrow").is_empty());
+}
+
+#[test]
 fn without_trust_nothing_is_edited() {
     let (home, folder) = (Home::without_models(), workspace(GREETING));
     let mut client = Client::start(&home, folder.path(), false);

@@ -88,6 +88,8 @@ export interface ConversationSummary {
   title: string;
   updatedAt: number;
   messages?: number;
+  /** What a search found in it. */
+  excerpt?: string;
 }
 
 export interface StoredMessage {
