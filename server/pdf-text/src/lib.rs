@@ -35,7 +35,7 @@ pub struct PdfLimits {
 }
 
 impl Default for PdfLimits {
-    /// 10 seconds (a book of 500 pages takes one or two) and 4 MiB, which are some 1,500 pages.
+    /// 10 seconds (a printed page takes a millisecond or two) and 4 MiB, some 2,000 printed pages.
     fn default() -> Self {
         Self { time: Duration::from_secs(10), text_bytes: 4 << 20 }
     }

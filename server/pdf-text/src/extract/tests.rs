@@ -101,6 +101,30 @@ fn limits_hold() {
 }
 
 #[test]
+fn forms_that_draw_each_other_twice_are_given_up() {
+    const DEPTH: usize = 45;
+    let form = |resources: &str, content: &str| {
+        let dictionary = format!("/Type /XObject /Subtype /Form /BBox [0 0 9 9] {resources}");
+        stream(&dictionary, content.as_bytes())
+    };
+    let next = |number: usize| format!("/Resources <</XObject <</X {number} 0 R>>>>");
+    let mut objects = vec![
+        b"<</Type /Catalog /Pages 2 0 R>>".to_vec(),
+        b"<</Type /Pages /Count 1 /Kids [3 0 R]>>".to_vec(),
+        format!("<</Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R {}>>", next(5))
+            .into_bytes(),
+        stream("", b"/X Do"),
+    ];
+    for number in 0..DEPTH {
+        objects.push(form(&next(6 + number), "/X Do /X Do"));
+    }
+    objects.push(form("", " "));
+    let limits = PdfLimits { time: Duration::from_millis(50), ..PdfLimits::default() };
+    let slow = PdfFailure::TooSlow { limit: limits.time };
+    assert_eq!(extract(with_objects(&objects, ""), &limits), Err(slow));
+}
+
+#[test]
 fn damaged_files_end_in_an_answer() {
     let whole = document(&["BT /F 12 Tf 50 700 Td (Hello world) Tj ET", "/X Do"], true);
     let limits = PdfLimits { time: Duration::from_secs(2), ..PdfLimits::default() };
