@@ -572,7 +572,7 @@ fn attraction(
 /// What others can mean by a name: what stands in a function is its own.
 pub(crate) fn definitions_of(rows: &FileRows) -> impl Iterator<Item = (&SymbolRow, SymbolKind)> {
     let mut bodies: Vec<(usize, usize)> = Vec::new();
-    rows.symbols.iter().filter_map(move |symbol| {
+    rows.symbols().iter().filter_map(move |symbol| {
         let kind = SymbolKind::of_name(&symbol.kind)?;
         while bodies.last().is_some_and(|(_, end)| *end <= symbol.range.start) {
             bodies.pop();

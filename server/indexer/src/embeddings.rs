@@ -66,7 +66,7 @@ struct Wanted {
 
 impl Wanted {
     fn row(&self) -> Option<&ChunkRow> {
-        self.rows.chunks.get(self.chunk)
+        self.rows.chunks().get(self.chunk)
     }
 }
 
@@ -180,7 +180,7 @@ impl Embeddings {
     /// Takes over the vectors that the cache knows, and forgets those of chunks that are gone.
     fn look_up(&self, store: &VectorStore, snapshot: &IndexSnapshot) -> Result<(), InferenceError> {
         let wanted: HashSet<[u8; 16]> =
-            snapshot.files().flat_map(|rows| &rows.chunks).map(|chunk| chunk.hash).collect();
+            snapshot.files().flat_map(|rows| rows.chunks()).map(|chunk| chunk.hash).collect();
         self.looked_up.store(true, Ordering::Relaxed);
         self.held.write().retain(|hash, _| wanted.contains(hash));
         let unknown: Vec<[u8; 16]> = {
@@ -204,7 +204,7 @@ impl Embeddings {
         while batch.len() < BATCH {
             let Some((path, hash)) = self.preferred.lock().pop_front() else { break };
             let Some(rows) = snapshot.file(&path) else { continue };
-            let chunk = rows.chunks.iter().position(|chunk| chunk.hash == hash);
+            let chunk = rows.chunks().iter().position(|chunk| chunk.hash == hash);
             if let Some(chunk) = chunk
                 && !held.contains_key(&hash)
                 && taken.insert(hash)
@@ -216,7 +216,7 @@ impl Embeddings {
         let mut newest: Option<(bool, i64, &Arc<FileRows>)> = None;
         for rows in snapshot.files() {
             let lacking =
-                rows.chunks.iter().filter(|chunk| !held.contains_key(&chunk.hash)).count();
+                rows.chunks().iter().filter(|chunk| !held.contains_key(&chunk.hash)).count();
             missing += lacking;
             let rank = (snapshot.is_open(&rows.file.path), rows.file.mtime_ns);
             let better = newest.is_none_or(|(open, time, known)| {
@@ -228,7 +228,7 @@ impl Embeddings {
         }
         self.missing.store(missing, Ordering::Relaxed);
         if let Some((_, _, rows)) = newest {
-            for (chunk, row) in rows.chunks.iter().enumerate() {
+            for (chunk, row) in rows.chunks().iter().enumerate() {
                 if batch.len() < BATCH && !held.contains_key(&row.hash) && taken.insert(row.hash) {
                     batch.push(Wanted { rows: Arc::clone(rows), chunk });
                 }

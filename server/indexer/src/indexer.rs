@@ -22,7 +22,7 @@ use crate::{
     lock::WriterLock,
     report::{IndexError, IndexReport, IndexState, IndexStatus, PLAIN_LISTED, Progress},
     snapshot::{Base, Fresh, IndexSnapshot, Overlay},
-    writer::Role,
+    writer::{Role, Trust},
 };
 
 /// How much may be indexed, and how hard the machine may be worked for it.
@@ -104,7 +104,7 @@ impl Indexer {
         cache: &Path,
         options: IndexOptions,
     ) -> Result<Self, IndexError> {
-        let mut role = Role::take(cache)?;
+        let mut role = Role::take(cache, Trust::OrderlyEnd)?;
         let base = match &mut role {
             Role::Writer(writer) => writer.base()?,
             Role::Reader(reader) => reader.refresh()?.unwrap_or_else(Base::empty),
@@ -331,7 +331,7 @@ impl Shared {
         if matches!(*role, Role::Writer(_)) {
             // The old writer gives its locks back before the new one takes them.
             *role = Role::reader(&self.folder);
-            *role = Role::take(&self.folder)?;
+            *role = Role::take(&self.folder, Trust::Nothing)?;
         }
         Ok(())
     }
@@ -371,7 +371,7 @@ impl Shared {
         if matches!(role, Role::Writer(_)) {
             return;
         }
-        match Role::take(&self.folder) {
+        match Role::take(&self.folder, Trust::OrderlyEnd) {
             Ok(taken @ Role::Writer(_)) => *role = taken,
             Ok(Role::Reader(_)) => {}
             Err(error) => tracing::warn!(%error, "the index cannot be written"),

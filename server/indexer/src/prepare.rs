@@ -196,7 +196,7 @@ fn rows(
             doc: symbol.doc.map(|doc| cut(&doc, DOC_BYTES).into()),
         })
         .collect();
-    let mut rows = FileRows { chunks, symbols, ..FileRows::empty(row) };
+    let mut rows = FileRows::new(row, chunks, symbols);
     rows.links = syntax.map(|syntax| links::of(syntax, text)).unwrap_or_default();
     rows.vectors = vectors_of(&rows, text);
     rows
@@ -230,7 +230,7 @@ fn vectors_of(rows: &FileRows, text: &str) -> Matrix {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
-    let texts = rows.chunks.iter().map(|chunk| {
+    let texts = rows.chunks().iter().map(|chunk| {
         [
             Some(&*rows.file.path),
             chunk.container.as_deref(),
@@ -248,7 +248,7 @@ impl Prepared {
     pub(crate) fn documents(&self, file: u64, mut sink: impl FnMut(&Document<'_>)) {
         let mut symbol = String::new();
         let mut docs = String::new();
-        for (ordinal, chunk) in (0..).zip(&self.rows.chunks) {
+        for (ordinal, chunk) in (0..).zip(self.rows.chunks()) {
             symbol.clear();
             docs.clear();
             for part in [&chunk.symbol, &chunk.container].into_iter().flatten() {
@@ -256,14 +256,14 @@ impl Prepared {
                 symbol.push(' ');
             }
             // A chunk of several small definitions is found by each of their names.
-            for row in self.rows.symbols.iter().filter(|row| {
+            for row in self.rows.symbols().iter().filter(|row| {
                 chunk.range.contains_range(row.name_range)
                     && chunk.symbol.as_ref() != Some(&row.name)
             }) {
                 symbol.push_str(&row.name);
                 symbol.push(' ');
             }
-            for row in &self.rows.symbols {
+            for row in self.rows.symbols() {
                 let Some(doc) = &row.doc else { continue };
                 if chunk.range.contains_range(row.name_range) {
                     docs.push_str(doc);
@@ -284,7 +284,7 @@ impl Prepared {
 
     /// The documents of the file in memory.
     pub(crate) fn delta(&self, file: u64, tokens: &mut Tokens) -> Vec<DeltaDocument> {
-        let mut documents = Vec::with_capacity(self.rows.chunks.len());
+        let mut documents = Vec::with_capacity(self.rows.chunk_count());
         self.documents(file, |document| documents.push(DeltaDocument::new(document, tokens)));
         documents
     }

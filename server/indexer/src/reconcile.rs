@@ -163,6 +163,10 @@ impl Shared {
         self.publish_base(writer.commit()?);
         *lexical = begun.elapsed();
         self.expect(0);
+        if polite {
+            // In the background, and after what people wait for.
+            writer.verify()?;
+        }
         if stopped { Err(Cancelled.into()) } else { Ok(()) }
     }
 
@@ -265,8 +269,8 @@ impl Shared {
         let snapshot = self.snapshot();
         for rows in snapshot.files() {
             report.files += 1;
-            report.chunks += rows.chunks.len();
-            report.symbols += rows.symbols.len();
+            report.chunks += rows.chunk_count();
+            report.symbols += rows.symbol_count();
             report.bytes += rows.file.size;
         }
         let listed = walk.skipped.iter().map(|skipped| SkippedFile {

@@ -221,7 +221,7 @@ impl IndexSnapshot {
 
     /// Number of their chunks.
     pub fn chunk_count(&self) -> usize {
-        self.files().map(|rows| rows.chunks.len()).sum()
+        self.files().map(|rows| rows.chunk_count()).sum()
     }
 
     /// The text of an indexed file as it is now: what is being typed, else what is on disk, which
@@ -248,7 +248,7 @@ impl IndexSnapshot {
     pub fn is_current(rows: &FileRows, text: &str) -> bool {
         if is_pdf(&rows.file.path) {
             // Its hash is that of the bytes, not of the text in them.
-            return rows.chunks.iter().all(|chunk| {
+            return rows.chunks().iter().all(|chunk| {
                 chunk
                     .range
                     .slice(text)
@@ -290,7 +290,7 @@ impl IndexSnapshot {
             let rows = rows_of(hit.file)?;
             let chunk = usize::try_from(hit.ordinal).ok()?;
             // Between two commits of another process rows and full text may differ for a moment.
-            rows.chunks.get(chunk)?;
+            rows.chunks().get(chunk)?;
             Some(Found { rows: Arc::clone(rows), chunk, score: hit.score })
         });
         let mut found: Vec<Found> = found.collect();

@@ -8,13 +8,15 @@ use std::{
 
 use lexical_index::{LexicalIndex, LexicalReader};
 use static_embedding::StaticEmbedding;
-use store::{FileRow, FileRows, IndexBatch, IndexStore, Opened};
+use store::{FileRow, FileRows, IndexBatch, IndexStore, LoadedIndex, Opened};
 
 use crate::{lock::WriterLock, prepare::Prepared, report::IndexError, snapshot::Base};
 
 const GENERATION: &str = "lexical_generation";
 const STAMP: &str = "lexical_stamp";
 const DERIVATION: &str = "derivation";
+/// 1 from an orderly end until the next change: only then is the structure of the rows' file trusted.
+const CLEAN: &str = "clean";
 
 /// The stored index, in the process that may write it.
 ///
@@ -30,6 +32,10 @@ pub(crate) struct Writer {
     pub(crate) redo: HashSet<Arc<str>>,
     stamp: u64,
     uncommitted: bool,
+    /// Something was written since the last orderly end.
+    dirty: bool,
+    /// The structure of the rows' file was trusted and not looked at.
+    unverified: bool,
     _lock: WriterLock,
 }
 
@@ -47,13 +53,22 @@ pub(crate) enum Role {
     Reader(Box<Reader>),
 }
 
+/// Whether what is stored has to be looked at before it is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Not after an orderly end.
+    OrderlyEnd,
+    /// In any case.
+    Nothing,
+}
+
 impl Role {
     /// Writer if nobody else is.
-    pub(crate) fn take(folder: &Path) -> Result<Self, IndexError> {
+    pub(crate) fn take(folder: &Path, trust: Trust) -> Result<Self, IndexError> {
         let lock = WriterLock::take(folder)
             .map_err(|source| IndexError::Folder { path: folder.to_owned(), source })?;
         Ok(match lock {
-            Some(lock) => Self::Writer(Box::new(Writer::open(folder, lock)?)),
+            Some(lock) => Self::Writer(Box::new(Writer::open(folder, lock, trust)?)),
             None => Self::reader(folder),
         })
     }
@@ -69,9 +84,8 @@ impl Role {
 impl Writer {
     /// Opens what is stored in `folder` and finds out what of it must be made again. Damage is
     /// repaired by leaving out what it touched.
-    pub(crate) fn open(folder: &Path, lock: WriterLock) -> Result<Self, IndexError> {
-        let (mut store, state) = open_store(folder)?;
-        let loaded = store.load()?;
+    pub(crate) fn open(folder: &Path, lock: WriterLock, trust: Trust) -> Result<Self, IndexError> {
+        let OpenStore { mut store, state, loaded, verified } = open_store(folder, trust)?;
         let mut redo: HashSet<Arc<str>> = HashSet::new();
         let mut files = HashMap::with_capacity(loaded.files.len());
         for file in loaded.damaged {
@@ -87,7 +101,7 @@ impl Writer {
             _ => begin_generation(&mut store)?,
         };
         let mut lexical = open_lexical(folder, generation, &mut store)?;
-        let chunks: usize = files.values().map(|rows| rows.chunks.len()).sum();
+        let chunks: usize = files.values().map(|rows| rows.chunk_count()).sum();
         let sound = is_sound(&store, &lexical, chunks)?;
         if !sound {
             tracing::warn!("the full text does not match its rows and is made anew");
@@ -109,7 +123,20 @@ impl Writer {
                 uncommitted = true;
             }
         }
-        Ok(Self { store, lexical, files, redo, stamp, uncommitted, _lock: lock })
+        let dirty = store.meta(CLEAN)? != Some(1);
+        let unverified = !verified;
+        Ok(Self { store, lexical, files, redo, stamp, uncommitted, dirty, unverified, _lock: lock })
+    }
+
+    /// Looks at the structure of the rows' file where opening trusted it. Fails when it is damaged.
+    pub(crate) fn verify(&mut self) -> Result<(), IndexError> {
+        if self.unverified {
+            let checked = self.store.check();
+            self.dirty |= checked.is_err();
+            checked?;
+            self.unverified = false;
+        }
+        Ok(())
     }
 
     /// Stores changes; they are found after the next [commit](Self::commit).
@@ -137,6 +164,10 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
+        if !self.dirty {
+            self.store.set_meta(CLEAN, 0)?;
+            self.dirty = true;
+        }
         self.store.write(&mut batch)?;
         self.uncommitted |= !batch.put.is_empty() || !batch.remove.is_empty();
         for path in gone {
@@ -156,9 +187,11 @@ impl Writer {
                 }
             });
             result?;
-            let path = Arc::clone(&prepared.rows.file.path);
+            let mut rows = prepared.rows;
+            rows.compact();
+            let path = Arc::clone(&rows.file.path);
             self.redo.remove(&path);
-            self.files.insert(path, Arc::new(prepared.rows));
+            self.files.insert(path, Arc::new(rows));
         }
         for rows in batch.touch {
             self.files.insert(Arc::clone(&rows.file.path), Arc::new(rows));
@@ -184,6 +217,11 @@ impl Writer {
         Ok(Base::new(self.files.clone(), self.lexical.reader()?))
     }
 
+    fn end(&mut self) -> Result<(), IndexError> {
+        self.verify()?;
+        Ok(self.store.set_meta(CLEAN, 1)?)
+    }
+
     /// Forgets everything that is stored.
     pub(crate) fn clear(&mut self, folder: &Path) -> Result<(), IndexError> {
         self.store.clear()?;
@@ -194,6 +232,19 @@ impl Writer {
         self.stamp = 0;
         self.uncommitted = true;
         remove_older(folder, generation)
+    }
+}
+
+impl Drop for Writer {
+    /// Marks the end as orderly, unless something that was written was not committed.
+    fn drop(&mut self) {
+        if self.dirty
+            && !self.uncommitted
+            && !std::thread::panicking()
+            && let Err(error) = self.end()
+        {
+            tracing::debug!(%error, "the next start looks at the whole index");
+        }
     }
 }
 
@@ -240,24 +291,37 @@ impl Reader {
     }
 }
 
-/// Opens the rows; structural damage is found before anything is read from them.
-fn open_store(folder: &Path) -> Result<(IndexStore, Opened), IndexError> {
+/// The rows as they were found.
+struct OpenStore {
+    store: IndexStore,
+    state: Opened,
+    loaded: LoadedIndex,
+    /// The structure of the file was looked at.
+    verified: bool,
+}
+
+/// Opens the rows and reads them. After an orderly end the structure of their file is trusted as long as
+/// they can be read; else it is looked at first.
+fn open_store(folder: &Path, trust: Trust) -> Result<OpenStore, IndexError> {
     let (store, state) = IndexStore::open(folder)?;
-    let wrong = match store.check() {
-        Ok(wrong) => wrong,
-        Err(error) if error.is_damage() => Some(error.to_string()),
-        Err(error) => return Err(error.into()),
-    };
-    let (mut store, state) = match wrong {
-        None => (store, state),
-        Some(reason) => {
-            tracing::warn!(%reason, "the index is damaged and is made anew");
-            store.set_aside()?;
-            (IndexStore::open(folder)?.0, Opened::Replaced(reason))
-        }
+    let clean = store.meta(CLEAN).is_ok_and(|clean| clean == Some(1));
+    let trusted = (clean && trust == Trust::OrderlyEnd)
+        .then(|| store.load().ok().filter(|loaded| loaded.damaged.is_empty()));
+    let (mut store, state, loaded, verified) = match trusted.flatten() {
+        Some(loaded) => (store, state, loaded, false),
+        None => match store.check().and_then(|()| store.load()) {
+            Ok(loaded) => (store, state, loaded, true),
+            Err(error) if error.is_damage() => {
+                tracing::warn!(%error, "the index is damaged and is made anew");
+                store.set_aside()?;
+                let (store, _) = IndexStore::open(folder)?;
+                (store, Opened::Replaced(error.to_string()), LoadedIndex::default(), true)
+            }
+            Err(error) => return Err(error.into()),
+        },
     };
     if store.meta(DERIVATION)? == Some(derivation()) {
-        return Ok((store, state));
+        return Ok(OpenStore { store, state, loaded, verified });
     }
     store.clear()?;
     store.set_meta(DERIVATION, derivation())?;
@@ -265,7 +329,7 @@ fn open_store(folder: &Path) -> Result<(IndexStore, Opened), IndexError> {
         Opened::Existing => Opened::Replaced("it was made by another version of Hearth".into()),
         other => other,
     };
-    Ok((store, state))
+    Ok(OpenStore { store, state, loaded: LoadedIndex::default(), verified })
 }
 
 /// Names what rows are derived with: those of another table of vectors, or of another way to take a

@@ -75,7 +75,7 @@ fn cosine(snapshot: &IndexSnapshot, path: &str, question: &str) -> Option<f32> {
     let embeddings = snapshot.embeddings().unwrap();
     let query: Vector = embeddings.query(question, &CancelToken::new()).unwrap();
     let rows = snapshot.file(path).unwrap();
-    embeddings.cosine(&rows.chunks[0], &query)
+    embeddings.cosine(&rows.chunks()[0], &query)
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn find(snapshot: &IndexSnapshot, term: &str) -> Vec<String> {
 }
 
 fn has_symbol(snapshot: &IndexSnapshot, path: &str, name: &str) -> bool {
-    snapshot.file(path).is_some_and(|rows| rows.symbols.iter().any(|row| &*row.name == name))
+    snapshot.file(path).is_some_and(|rows| rows.symbols().iter().any(|row| &*row.name == name))
 }
 
 #[test]
@@ -317,9 +317,9 @@ fn a_pdf_is_found_by_the_text_of_its_pages() {
     let text = snapshot.text("guide.pdf").unwrap();
     assert!(IndexSnapshot::is_current(rows, &text));
     let on_pages: Vec<u32> =
-        rows.chunks.iter().map(|chunk| pdf_text::page_at(&text, chunk.range.start)).collect();
+        rows.chunks().iter().map(|chunk| pdf_text::page_at(&text, chunk.range.start)).collect();
     assert_eq!(on_pages, [1, 3], "an empty page has no chunk and no chunk has two pages");
-    assert_eq!(snapshot.rows_of("guide.pdf", &text).chunks, rows.chunks);
+    assert_eq!(snapshot.rows_of("guide.pdf", &text).chunks(), rows.chunks());
     drop(indexer);
 
     let indexer = setup.open(with_pdfs());
@@ -373,7 +373,7 @@ fn a_notebook_is_found_by_its_cells_and_not_by_its_pictures() {
     for term in ["summer", "plot", "display"] {
         assert_eq!(find(&snapshot, term), ["guards.ipynb"], "{term}");
     }
-    let chunks = &snapshot.file("guards.ipynb").unwrap().chunks;
+    let chunks = snapshot.file("guards.ipynb").unwrap().chunks();
     assert!(chunks.len() > 1);
     for chunk in chunks {
         let content = chunk.range.slice(&large).unwrap();

@@ -26,6 +26,10 @@ const EFFICIENT_BATCH: usize = 64;
 const BEARABLE_TIME: Duration = Duration::from_millis(2500);
 /// The smallest batch, which even the slowest machine finishes within seconds.
 const MIN_BATCH: usize = 8;
+/// llama.cpp computes attention over so many cells of the cache at a time (`llama_kv_cache::get_n_kv`), used or
+/// not: batches that end there leave none unused. 900 tokens of SmolLM2-135M Q8_0 were read 4 to 8 % faster
+/// than in two equal parts (two AVX-512 cores, twelve rounds).
+const CACHE_STEP: usize = 256;
 /// Parameters times tokens a second, of two slow cores: all that is known before the first batch.
 const FIRST_SPEED: f32 = 3e10;
 
@@ -120,9 +124,7 @@ impl<'model> Runner<'model> {
         slot.truncate(kept);
         job.cached.get_or_insert(slot.len());
         let todo = job.tokens.get(slot.len()..).unwrap_or_default();
-        // In equal parts: a small rest would be evaluated slowly.
-        let parts = todo.len().div_ceil(self.pace.batch()).max(1);
-        let batch = todo.get(..todo.len().div_ceil(parts)).unwrap_or(todo);
+        let batch = todo.get(..self.pace.next(slot.len(), todo.len())).unwrap_or(todo);
         let began = Instant::now();
         slot.evaluate(batch, &mut self.batch)?;
         self.pace.note(batch.len(), began.elapsed());
@@ -192,6 +194,19 @@ impl Pace {
         Self { speed: FIRST_SPEED / parameters.max(1) as f32 }
     }
 
+    /// How many of `todo` tokens to evaluate at once behind `position` others: up to a place where
+    /// the cache that attention goes over grows, and leaving no small rest.
+    fn next(&self, position: usize, todo: usize) -> usize {
+        let most = self.batch();
+        if todo <= most {
+            return todo;
+        }
+        let border = CACHE_STEP - position % CACHE_STEP;
+        let border = if border < CACHE_STEP / 4 { border + CACHE_STEP / 2 } else { border };
+        let batch = most.min(border);
+        if todo - batch < EFFICIENT_BATCH / 2 { todo.div_ceil(2) } else { batch }
+    }
+
     fn batch(&self) -> usize {
         let tokens = |time: Duration| (self.speed * time.as_secs_f32()) as usize;
         let bearable = tokens(BEARABLE_TIME).min(EFFICIENT_BATCH);
@@ -234,6 +249,25 @@ mod tests {
         assert_eq!(after(40.0), EFFICIENT_BATCH);
         assert!((148..=150).contains(&after(100.0)), "about a second and a half");
         assert_eq!(after(5000.0), MAX_BATCH);
+    }
+
+    #[test]
+    fn batches_end_where_the_cache_grows_and_leave_no_small_rest() {
+        let check = |cached: usize, prompt: usize, speed: f32, expected: &[usize]| {
+            let pace = Pace { speed };
+            let (mut position, mut batches) = (cached, Vec::new());
+            while position < prompt {
+                batches.push(pace.next(position, prompt - position));
+                position += batches.last().expect("just pushed");
+            }
+            assert_eq!(batches, expected);
+        };
+        check(0, 900, 1000.0, &[256, 256, 256, 132]);
+        check(100, 900, 1000.0, &[156, 256, 256, 132]);
+        check(250, 900, 1000.0, &[134, 128, 256, 132]);
+        check(0, 260, 1000.0, &[130, 130]);
+        check(600, 601, 1000.0, &[1]);
+        check(0, 300, 60.0, &[90, 90, 76, 44]);
     }
 
     /// Runs `test` with a runner of the tiny model and a way to add jobs to it.

@@ -137,7 +137,7 @@ pub struct FimTokens {
 
 /// Most tokens that an engine evaluates at once, and so before anything else is looked at. What a model takes
 /// of memory is estimated with it.
-pub const MAX_BATCH: usize = 512;
+pub const MAX_BATCH: usize = 256;
 
 /// What a loaded model is, read from its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,9 +34,9 @@ impl<'index> Excerpts<'index> {
         }
         let current = self.files.get(path)?.as_ref()?;
         let chunk = if Arc::ptr_eq(&current.rows, rows) {
-            current.rows.chunks.get(chunk)?
+            current.rows.chunks().get(chunk)?
         } else {
-            moved(rows.chunks.get(chunk)?, &current.rows)?
+            moved(rows.chunks().get(chunk)?, &current.rows)?
         };
         Some(Excerpt { chunk, text: chunk.range.slice(&current.text)? })
     }
@@ -56,10 +56,10 @@ impl<'index> Excerpts<'index> {
 /// where it was.
 fn moved<'rows>(chunk: &ChunkRow, rows: &'rows FileRows) -> Option<&'rows ChunkRow> {
     let distance = |other: &&ChunkRow| other.lines.start.abs_diff(chunk.lines.start);
-    let same_text = rows.chunks.iter().filter(|other| other.hash == chunk.hash);
+    let same_text = rows.chunks().iter().filter(|other| other.hash == chunk.hash);
     same_text.min_by_key(distance).or_else(|| {
         let symbol = chunk.symbol.as_ref()?;
-        rows.chunks
+        rows.chunks()
             .iter()
             .filter(|other| {
                 other.symbol.as_ref() == Some(symbol) && other.container == chunk.container

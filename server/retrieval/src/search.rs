@@ -2,6 +2,7 @@ use std::{
     cmp::Ordering,
     collections::{HashMap, HashSet},
     sync::Arc,
+    thread,
 };
 
 use base::CancelToken;
@@ -70,7 +71,15 @@ pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) 
     let accept = |path: &str| query.accepts(path);
     let mut candidates = Candidates::default();
     let wanted = CANDIDATES.max(query.limit * 4);
-    let (found, rarities) = index.find(&question.query, &accept, wanted);
+    // Words and meaning at the same time: either takes some milliseconds in a large workspace.
+    let ((found, rarities), nearest) = thread::scope(|scope| {
+        let nearest = (query.mode != SearchMode::Lexical).then(|| {
+            let vector = StaticEmbedding::shipped().query(&query.text, &mut Scratch::default());
+            scope.spawn(move || index.nearest(&vector, &accept, wanted))
+        });
+        let found = index.find(&question.query, &accept, wanted);
+        (found, nearest.and_then(|nearest| nearest.join().ok()).unwrap_or_default())
+    });
     if query.mode != SearchMode::Semantic {
         candidates.add_signal(found, LEXICAL, "lexical");
     }
@@ -78,8 +87,6 @@ pub fn search(index: &IndexSnapshot, query: &SearchQuery, cancel: &CancelToken) 
         return Vec::new();
     }
     if query.mode != SearchMode::Lexical {
-        let vector = StaticEmbedding::shipped().query(&query.text, &mut Scratch::default());
-        let nearest = index.nearest(&vector, &accept, wanted);
         candidates.add_signal(nearest, NEAREST, "semantic");
         rescore(index, query, &mut candidates, cancel);
         for identifier in &question.identifiers {
@@ -170,7 +177,7 @@ impl Candidates {
         let about_tests =
             question.query.terms.iter().any(|term| about_tests.contains(&term.text.as_str()));
         for ((path, _), candidate) in &mut self.chunks {
-            let chunk = candidate.rows.chunks.get(candidate.chunk);
+            let chunk = candidate.rows.chunks().get(candidate.chunk);
             let is_test = chunk.is_some_and(|chunk| {
                 names::is_test(chunk.symbol.as_deref(), chunk.container.as_deref())
             });
@@ -227,7 +234,7 @@ fn definitions(index: &IndexSnapshot, query: &SearchQuery) -> Vec<Hit> {
         };
         let known = found.symbol();
         let current = rows
-            .symbols
+            .symbols()
             .iter()
             .filter(|symbol| symbol.name == known.name && symbol.container == known.container)
             .min_by_key(|symbol| symbol.lines.start.abs_diff(known.lines.start));
@@ -263,7 +270,7 @@ fn rescore(
     best.sort_unstable_by(|a, b| b.cmp_to(a));
     best.truncate(RESCORED);
     embeddings.prefer(best.iter().filter_map(|candidate| {
-        Some((&candidate.rows.file.path, candidate.rows.chunks.get(candidate.chunk)?))
+        Some((&candidate.rows.file.path, candidate.rows.chunks().get(candidate.chunk)?))
     }));
     let asked = query.mode == SearchMode::Semantic || embeddings.is_loaded();
     if !asked || !embeddings.any(index) {
@@ -278,7 +285,7 @@ fn rescore(
     };
     let mut judged: Vec<(&mut Candidate, f32)> = Vec::new();
     for candidate in best {
-        let chunk = candidate.rows.chunks.get(candidate.chunk);
+        let chunk = candidate.rows.chunks().get(candidate.chunk);
         if let Some(cosine) = chunk.and_then(|chunk| embeddings.cosine(chunk, &vector)) {
             judged.push((candidate, cosine));
         }
@@ -304,7 +311,7 @@ fn add_symbols(
             continue;
         }
         let name = found.symbol().name_range;
-        let chunk = found.rows.chunks.iter().position(|chunk| chunk.range.contains_range(name));
+        let chunk = found.rows.chunks().iter().position(|chunk| chunk.range.contains_range(name));
         let Some(chunk) = chunk else { continue };
         candidates.add(&found.rows, chunk, EXACT_SYMBOL * found.score, "symbol");
     }
@@ -324,7 +331,7 @@ fn add_paths(
             let ends = path.strip_suffix(&named);
             let ends = ends.is_some_and(|head| head.is_empty() || head.ends_with('/'));
             let folder = !named.is_empty() && is_under(&path, &named);
-            if (ends || folder) && !rows.chunks.is_empty() {
+            if (ends || folder) && !rows.chunks().is_empty() {
                 // A path that is named whole is meant before those that only end like it.
                 let weight = if path == named { PATH } else { PATH * 0.8 };
                 let weight = if folder && !ends { PATH * 0.3 } else { weight };

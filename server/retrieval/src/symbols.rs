@@ -38,7 +38,7 @@ pub struct SymbolHit {
 /// The definitions of one file in the order of the text; empty for a file that is not indexed.
 pub fn file_symbols(index: &IndexSnapshot, path: &str) -> Vec<SymbolHit> {
     let Some(rows) = index.file(path) else { return Vec::new() };
-    rows.symbols.iter().map(|symbol| hit(rows, symbol, 1.0)).collect()
+    rows.symbols().iter().map(|symbol| hit(rows, symbol, 1.0)).collect()
 }
 
 /// The `limit` definitions whose names fit `query` best: the name itself, however it is cased and
@@ -58,7 +58,7 @@ pub(crate) struct Ranked {
 
 impl Ranked {
     pub(crate) fn symbol(&self) -> &SymbolRow {
-        &self.rows.symbols[self.at]
+        &self.rows.symbols()[self.at]
     }
 
     fn order(&self, other: &Self) -> Ordering {
@@ -88,7 +88,7 @@ pub(crate) fn ranked(
     let mut scorer = Scorer::new(name);
     let mut found = Vec::new();
     for rows in index.files().filter(|rows| accept(&rows.file.path)) {
-        for (at, symbol) in rows.symbols.iter().enumerate() {
+        for (at, symbol) in rows.symbols().iter().enumerate() {
             let Some(mut score) = scorer.score(symbol) else { continue };
             if let Some(container) = container {
                 score *= within(container, symbol, &rows.file.path);
@@ -178,7 +178,7 @@ fn mistyped(index: &IndexSnapshot, name: &str, accept: &dyn Fn(&str) -> bool) ->
     }
     let mut found = Vec::new();
     for rows in index.files().filter(|rows| accept(&rows.file.path)) {
-        for (at, symbol) in rows.symbols.iter().enumerate() {
+        for (at, symbol) in rows.symbols().iter().enumerate() {
             if symbol.name.len().abs_diff(name.len()) <= 2
                 && names::one_edit_apart(&names::plain(&symbol.name), &wanted)
             {

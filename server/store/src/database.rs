@@ -29,6 +29,14 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// The structure of the file is damaged.
+    #[error("database {} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite found first.
+        reason: String,
+    },
     /// A later version of Hearth wrote the file; it is left as it is.
     #[error(
         "database {} has schema {found}, this version of Hearth knows {known}; use the newer \
@@ -48,7 +56,11 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the file itself is at fault, so that trying again cannot help.
     pub fn is_damage(&self) -> bool {
-        let Self::Sqlite { source, .. } = self else { return false };
+        let source = match self {
+            Self::Sqlite { source, .. } => source,
+            Self::Damaged { .. } => return true,
+            Self::File { .. } | Self::Newer { .. } => return false,
+        };
         matches!(
             source.sqlite_error_code(),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch)

@@ -4,14 +4,13 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use static_embedding::Matrix;
-use text::TextRange;
 
 use crate::{
     database::{self, Durability, StoreError},
     links::Links,
-    rows::{ChunkRow, FileRow, FileRows, SymbolRow},
+    rows::{FileRow, FileRows},
 };
 
 const FILE_NAME: &str = "index.db";
@@ -72,6 +71,21 @@ CREATE TABLE static_vectors (
     vectors BLOB NOT NULL
 );
 CREATE TABLE links (file INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+",
+    "
+DROP TABLE chunks;
+DROP TABLE symbols;
+DROP TABLE static_vectors;
+DROP TABLE links;
+DELETE FROM files;
+-- What was found in a file: chunks and symbols, links, and the static vectors one after the other.
+CREATE TABLE rows (
+    file INTEGER PRIMARY KEY,
+    packed BLOB NOT NULL,
+    links BLOB NOT NULL,
+    dimensions INTEGER NOT NULL,
+    vectors BLOB NOT NULL
+);
 ",
     "ALTER TABLE files ADD COLUMN plain TEXT;",
 ];
@@ -156,8 +170,7 @@ impl IndexStore {
         self.transaction(|transaction| {
             transaction.execute_batch(
                 "INSERT OR IGNORE INTO lexical_pending SELECT id FROM files;
-                 DELETE FROM files; DELETE FROM chunks; DELETE FROM symbols;
-                 DELETE FROM static_vectors; DELETE FROM links;",
+                 DELETE FROM files; DELETE FROM rows;",
             )
         })
     }
@@ -182,7 +195,6 @@ impl IndexStore {
             }
             for rows in &mut batch.put {
                 put_file(transaction, rows)?;
-                remove_rows(transaction, rows.file.id)?;
                 put_rows(transaction, rows)?;
                 mark_pending(transaction, rows.file.id)?;
             }
@@ -252,13 +264,17 @@ impl IndexStore {
             .map_err(StoreError::sqlite(&self.path))
     }
 
-    /// What SQLite finds wrong with the file's structure, if anything.
-    pub fn check(&self) -> Result<Option<String>, StoreError> {
+    /// Has SQLite look at the structure of the whole file, which takes a second for a gigabyte. Fails when it
+    /// is damaged.
+    pub fn check(&self) -> Result<(), StoreError> {
         let verdict: String = self
             .connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .map_err(StoreError::sqlite(&self.path))?;
-        Ok((verdict != "ok").then_some(verdict))
+        if verdict == "ok" {
+            return Ok(());
+        }
+        Err(StoreError::Damaged { path: self.path.clone(), reason: verdict })
     }
 
     /// Moves the file of a damaged index out of the way; open it again afterwards.
@@ -298,10 +314,7 @@ fn mark_pending(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> 
 }
 
 fn remove_rows(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
-    transaction.prepare_cached("DELETE FROM chunks WHERE file = ?1")?.execute([id])?;
-    transaction.prepare_cached("DELETE FROM symbols WHERE file = ?1")?.execute([id])?;
-    transaction.prepare_cached("DELETE FROM static_vectors WHERE file = ?1")?.execute([id])?;
-    transaction.prepare_cached("DELETE FROM links WHERE file = ?1")?.execute([id])?;
+    transaction.prepare_cached("DELETE FROM rows WHERE file = ?1")?.execute([id])?;
     Ok(())
 }
 
@@ -336,54 +349,15 @@ fn put_file(transaction: &Transaction<'_>, rows: &mut FileRows) -> rusqlite::Res
 }
 
 fn put_rows(transaction: &Transaction<'_>, rows: &FileRows) -> rusqlite::Result<()> {
-    let id = rows.file.id;
-    let mut statement = transaction
-        .prepare_cached("INSERT INTO chunks VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")?;
-    for (ordinal, chunk) in rows.chunks.iter().enumerate() {
-        statement.execute(params![
-            id,
-            ordinal as i64,
-            chunk.range.start as i64,
-            chunk.range.end as i64,
-            chunk.lines.start,
-            chunk.lines.end,
-            chunk.hash,
-            chunk.symbol.as_deref(),
-            chunk.kind.as_deref(),
-            chunk.container.as_deref(),
-            chunk.signature.as_deref(),
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO rows VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![
+            rows.file.id,
+            rows.packed(),
+            rows.links.packed(),
+            rows.vectors.dimensions() as i64,
+            rows.vectors.as_bytes()
         ])?;
-    }
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO symbols VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
-    )?;
-    for (ordinal, symbol) in rows.symbols.iter().enumerate() {
-        statement.execute(params![
-            id,
-            ordinal as i64,
-            &*symbol.name,
-            &*symbol.kind,
-            symbol.range.start as i64,
-            symbol.range.end as i64,
-            symbol.name_range.start as i64,
-            symbol.name_range.end as i64,
-            symbol.lines.start,
-            symbol.lines.end,
-            symbol.container.as_deref(),
-            &*symbol.signature,
-            symbol.doc.as_deref(),
-        ])?;
-    }
-    if !rows.vectors.is_empty() {
-        transaction
-            .prepare_cached("INSERT INTO static_vectors VALUES (?1, ?2, ?3)")?
-            .execute(params![id, rows.vectors.dimensions() as i64, rows.vectors.as_bytes()])?;
-    }
-    if rows.links != Links::default() {
-        transaction
-            .prepare_cached("INSERT INTO links VALUES (?1, ?2)")?
-            .execute(params![id, rows.links.packed()])?;
-    }
     Ok(())
 }
 
@@ -404,115 +378,42 @@ impl Interner {
 
 fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
     let mut interner = Interner::default();
-    let mut files: Vec<(FileRows, [u8; 8])> = Vec::new();
+    let mut loaded = LoadedIndex::default();
     let mut statement = transaction.prepare(
-        "SELECT id, path, size, mtime_ns, inode, hash, language, lines, skipped, digest, plain
-         FROM files ORDER BY id",
+        "SELECT id, path, size, mtime_ns, inode, hash, language, lines, skipped, digest,
+                packed, links, dimensions, vectors, plain
+         FROM files LEFT JOIN rows ON rows.file = files.id ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let file = FileRow {
             id: row.get(0)?,
-            path: shared(row, 1)?,
+            path: row.get_ref(1)?.as_str()?.into(),
             size: row.get::<_, i64>(2)?.cast_unsigned(),
             mtime_ns: row.get(3)?,
             inode: row.get::<_, i64>(4)?.cast_unsigned(),
             hash: row.get(5)?,
-            language: text_or_null(row, 6)?.map(|language| interner.get(language)),
+            language: row.get_ref(6)?.as_str_or_null()?.map(|language| interner.get(language)),
             lines: row.get(7)?,
-            skipped: text_or_null(row, 8)?.map(|reason| interner.get(reason)),
-            plain: text_or_null(row, 10)?.map(|reason| interner.get(reason)),
+            skipped: row.get_ref(8)?.as_str_or_null()?.map(|reason| interner.get(reason)),
+            plain: row.get_ref(14)?.as_str_or_null()?.map(|reason| interner.get(reason)),
         };
-        files.push((FileRows::empty(file), row.get(9)?));
-    }
-    let place: HashMap<i64, usize> =
-        files.iter().enumerate().map(|(at, (rows, _))| (rows.file.id, at)).collect();
-
-    let mut statement = transaction.prepare(
-        "SELECT file, start, end, first_line, end_line, hash, symbol, kind, container, signature
-         FROM chunks ORDER BY file, ordinal",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let Some((rows, _)) = place.get(&row.get(0)?).and_then(|at| files.get_mut(*at)) else {
+        let digest: [u8; 8] = row.get(9)?;
+        let Some(packed) = row.get_ref(10)?.as_blob_or_null()? else {
+            loaded.damaged.push(file);
             continue;
         };
-        rows.chunks.push(ChunkRow {
-            range: range(row, 1)?,
-            lines: row.get(3)?..row.get(4)?,
-            hash: row.get(5)?,
-            symbol: text_or_null(row, 6)?.map(Into::into),
-            kind: text_or_null(row, 7)?.map(|kind| interner.get(kind)),
-            container: text_or_null(row, 8)?.map(Into::into),
-            signature: text_or_null(row, 9)?.map(Into::into),
-        });
-    }
-
-    let mut statement = transaction.prepare(
-        "SELECT file, name, kind, start, end, name_start, name_end, first_line, end_line,
-                container, signature, doc
-         FROM symbols ORDER BY file, ordinal",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let Some((rows, _)) = place.get(&row.get(0)?).and_then(|at| files.get_mut(*at)) else {
-            continue;
-        };
-        rows.symbols.push(SymbolRow {
-            name: shared(row, 1)?,
-            kind: interner.get(row.get_ref(2)?.as_str()?),
-            range: range(row, 3)?,
-            name_range: range(row, 5)?,
-            lines: row.get(7)?..row.get(8)?,
-            container: text_or_null(row, 9)?.map(Into::into),
-            signature: shared(row, 10)?,
-            doc: text_or_null(row, 11)?.map(Into::into),
-        });
-    }
-
-    let mut statement =
-        transaction.prepare("SELECT file, dimensions, vectors FROM static_vectors")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let Some((rows, _)) = place.get(&row.get(0)?).and_then(|at| files.get_mut(*at)) else {
-            continue;
-        };
-        let dimensions = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-        rows.vectors = Matrix::from_bytes(row.get_ref(2)?.as_blob()?, dimensions);
-    }
-
-    let mut statement = transaction.prepare("SELECT file, packed FROM links")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        if let Some((rows, _)) = place.get(&row.get(0)?).and_then(|at| files.get_mut(*at)) {
-            rows.links = Links::of_packed(row.get_ref(1)?.as_blob()?);
-        }
-    }
-
-    let mut loaded = LoadedIndex::default();
-    for (mut rows, digest) in files {
+        let links = Links::of_packed(row.get_ref(11)?.as_blob()?);
+        let dimensions = usize::try_from(row.get::<_, i64>(12)?).unwrap_or(0);
+        let vectors = Matrix::from_bytes(row.get_ref(13)?.as_blob()?, dimensions);
+        let rows = FileRows::of_packed(file, packed, vectors, links);
         if rows.digest() == digest {
-            rows.chunks.shrink_to_fit();
-            rows.symbols.shrink_to_fit();
             loaded.files.push(rows);
         } else {
             loaded.damaged.push(rows.file);
         }
     }
     Ok(loaded)
-}
-
-fn shared(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<str>> {
-    Ok(row.get_ref(column)?.as_str()?.into())
-}
-
-fn text_or_null<'row>(row: &'row Row<'_>, column: usize) -> rusqlite::Result<Option<&'row str>> {
-    Ok(row.get_ref(column)?.as_str_or_null()?)
-}
-
-fn range(row: &Row<'_>, column: usize) -> rusqlite::Result<TextRange> {
-    let (start, end): (i64, i64) = (row.get(column)?, row.get(column + 1)?);
-    Ok(TextRange::new(start.max(0) as usize, end.max(0) as usize))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod conversations;
 mod database;
 mod index;
 mod links;
+mod packed;
 mod rows;
 mod vectors;
 

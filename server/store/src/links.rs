@@ -1,5 +1,7 @@
 use std::{fmt, sync::Arc};
 
+use crate::packed::{Reader, Writer};
+
 /// The names that a file uses and what it imports, packed into one piece of memory: a file has some
 /// hundred of them, and they are read all at once.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -59,7 +61,7 @@ impl Links {
             return Self::default();
         }
         debug_assert!(uses.is_sorted_by(|a, b| a.0 < b.0), "sorted, each name once");
-        let mut writer = Writer(Vec::new());
+        let mut writer = Writer::default();
         writer.number(uses.len());
         for (name, uses) in uses {
             writer.text(name);
@@ -126,48 +128,7 @@ impl fmt::Debug for Links {
     }
 }
 
-struct Writer(Vec<u8>);
-
-impl Writer {
-    /// Seven bits a byte, the lowest first.
-    fn number(&mut self, mut value: usize) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len());
-        self.0.extend_from_slice(text.as_bytes());
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Reader<'a>(&'a [u8]);
-
 impl<'a> Reader<'a> {
-    fn number(&mut self) -> Option<usize> {
-        let mut value = 0;
-        for shift in (0..usize::BITS).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= usize::from(byte & 0x7f) << shift;
-            if *byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        let length = self.number()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        std::str::from_utf8(text).ok()
-    }
-
     fn uses(&mut self) -> Option<(&'a str, Uses)> {
         let name = self.text()?;
         let present = self.number()?;

@@ -1,9 +1,16 @@
-use std::{ops::Range, sync::Arc};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use static_embedding::Matrix;
 use text::TextRange;
 
-use crate::links::Links;
+use crate::{
+    links::Links,
+    packed::{Reader, Writer},
+};
 
 /// What is known about one file of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,87 +77,236 @@ pub struct SymbolRow {
     pub doc: Option<Arc<str>>,
 }
 
-/// One file with everything found in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One file with everything found in it. Chunks and symbols stay packed, as they are stored, until they are
+/// first looked at.
+#[derive(Clone)]
 pub struct FileRows {
     /// The file.
     pub file: FileRow,
-    /// Its chunks in the order of the text; the index in this list is the chunk's ordinal.
-    pub chunks: Vec<ChunkRow>,
-    /// Its definitions in the order of the text.
-    pub symbols: Vec<SymbolRow>,
     /// A static vector for each chunk, in their order.
     pub vectors: Matrix,
     /// The names that it uses and what it imports.
     pub links: Links,
+    packed: Arc<[u8]>,
+    content: OnceLock<Content>,
+}
+
+#[derive(Clone, Default)]
+struct Content {
+    chunks: Vec<ChunkRow>,
+    symbols: Vec<SymbolRow>,
 }
 
 impl FileRows {
     /// A file in which nothing was found.
     pub fn empty(file: FileRow) -> Self {
+        Self::new(file, Vec::new(), Vec::new())
+    }
+
+    /// A file with these chunks and symbols, both in the order of the text, and neither vectors nor links.
+    pub fn new(file: FileRow, chunks: Vec<ChunkRow>, symbols: Vec<SymbolRow>) -> Self {
+        let content = Content { chunks, symbols };
         Self {
             file,
-            chunks: Vec::new(),
-            symbols: Vec::new(),
             vectors: Matrix::default(),
             links: Links::default(),
+            packed: content.pack(),
+            content: OnceLock::from(content),
         }
+    }
+
+    /// From what [`packed`](Self::packed) gave.
+    pub(crate) fn of_packed(file: FileRow, packed: &[u8], vectors: Matrix, links: Links) -> Self {
+        Self { file, vectors, links, packed: packed.into(), content: OnceLock::new() }
+    }
+
+    /// Its chunks in the order of the text; the index in this list is the chunk's ordinal.
+    pub fn chunks(&self) -> &[ChunkRow] {
+        &self.content().chunks
+    }
+
+    /// Its definitions in the order of the text.
+    pub fn symbols(&self) -> &[SymbolRow] {
+        &self.content().symbols
+    }
+
+    /// Number of its chunks, without looking at them.
+    pub fn chunk_count(&self) -> usize {
+        self.counts().map_or(0, |(chunks, _)| chunks)
+    }
+
+    /// Number of its symbols, without looking at them.
+    pub fn symbol_count(&self) -> usize {
+        self.counts().map_or(0, |(_, symbols)| symbols)
+    }
+
+    /// Lets go of what can be unpacked again.
+    pub fn compact(&mut self) {
+        self.content = OnceLock::new();
+    }
+
+    /// Chunks and symbols as they are stored.
+    pub(crate) fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    fn counts(&self) -> Option<(usize, usize)> {
+        let mut reader = Reader(&self.packed);
+        Some((reader.number()?, reader.number()?))
+    }
+
+    fn content(&self) -> &Content {
+        self.content.get_or_init(|| Content::unpack(&self.packed))
     }
 
     /// A digest of everything but the row id, to notice a damaged row when it is read back.
     pub(crate) fn digest(&self) -> [u8; 8] {
         let mut hasher = blake3::Hasher::new();
-        let mut text = |value: Option<&str>| {
-            let value = value.map_or("\u{1}", |value| value);
-            hasher.update(&(value.len() as u64).to_le_bytes());
-            hasher.update(value.as_bytes());
+        let mut bytes = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
         };
         let FileRow { id: _, path, size, mtime_ns, inode, hash, language, lines, skipped, plain } =
             &self.file;
-        text(Some(path));
-        text(language.as_deref());
-        text(skipped.as_deref());
-        text(plain.as_deref());
-        for chunk in &self.chunks {
-            text(chunk.symbol.as_deref());
-            text(chunk.kind.as_deref());
-            text(chunk.container.as_deref());
-            text(chunk.signature.as_deref());
+        bytes(path.as_bytes());
+        for text in [language, skipped, plain] {
+            bytes(text.as_deref().unwrap_or("\u{1}").as_bytes());
         }
-        for symbol in &self.symbols {
-            text(Some(&symbol.name));
-            text(Some(&symbol.kind));
-            text(symbol.container.as_deref());
-            text(Some(&symbol.signature));
-            text(symbol.doc.as_deref());
+        for number in [*size, *mtime_ns as u64, *inode, u64::from(*lines)] {
+            bytes(&number.to_le_bytes());
         }
-        let mut number = |value: u64| {
-            hasher.update(&value.to_le_bytes());
-        };
-        number(*size);
-        number(*mtime_ns as u64);
-        number(*inode);
-        number(u64::from(*lines));
-        let mut span = |range: TextRange, lines: &Range<u32>| {
-            number(range.start as u64);
-            number(range.end as u64);
-            number(u64::from(lines.start) << 32 | u64::from(lines.end));
-        };
-        for chunk in &self.chunks {
-            span(chunk.range, &chunk.lines);
-        }
-        for symbol in &self.symbols {
-            span(symbol.range, &symbol.lines);
-            span(symbol.name_range, &(0..0));
-        }
-        hasher.update(hash);
-        for chunk in &self.chunks {
-            hasher.update(&chunk.hash);
-        }
-        hasher.update(&self.vectors.as_bytes());
-        hasher.update(self.links.packed());
+        bytes(hash);
+        bytes(&self.packed);
+        bytes(&self.vectors.as_bytes());
+        bytes(self.links.packed());
         let mut digest = [0; 8];
         digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
         digest
+    }
+}
+
+impl PartialEq for FileRows {
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file
+            && self.packed == other.packed
+            && self.vectors == other.vectors
+            && self.links == other.links
+    }
+}
+
+impl Eq for FileRows {}
+
+impl fmt::Debug for FileRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileRows")
+            .field("file", &self.file)
+            .field("chunks", &self.chunks())
+            .field("symbols", &self.symbols())
+            .field("vectors", &self.vectors)
+            .field("links", &self.links)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Content {
+    fn pack(&self) -> Arc<[u8]> {
+        let mut writer = Writer::default();
+        writer.number(self.chunks.len());
+        writer.number(self.symbols.len());
+        for chunk in &self.chunks {
+            span(&mut writer, chunk.range, &chunk.lines);
+            writer.bytes(&chunk.hash);
+            for text in [&chunk.symbol, &chunk.kind, &chunk.container, &chunk.signature] {
+                writer.optional(text.as_deref());
+            }
+        }
+        for symbol in &self.symbols {
+            span(&mut writer, symbol.range, &symbol.lines);
+            writer.number(symbol.name_range.start);
+            writer.number(symbol.name_range.len());
+            for text in [&symbol.name, &symbol.kind, &symbol.signature] {
+                writer.text(text);
+            }
+            writer.optional(symbol.container.as_deref());
+            writer.optional(symbol.doc.as_deref());
+        }
+        writer.0.into()
+    }
+
+    /// What was packed; of damaged bytes what comes before the damage.
+    fn unpack(bytes: &[u8]) -> Self {
+        let mut reader = Reader(bytes);
+        let mut content = Self::default();
+        let (Some(chunks), Some(symbols)) = (reader.number(), reader.number()) else {
+            return content;
+        };
+        // Damaged counts ask for no more room than there could be rows.
+        content.chunks.reserve_exact(chunks.min(bytes.len() / 16));
+        content.symbols.reserve_exact(symbols.min(bytes.len() / 8));
+        let mut kinds = Kinds::default();
+        content.chunks.extend((0..chunks).map_while(|_| chunk(&mut reader, &mut kinds)));
+        content.symbols.extend((0..symbols).map_while(|_| symbol(&mut reader, &mut kinds)));
+        content
+    }
+}
+
+fn span(writer: &mut Writer, range: TextRange, lines: &Range<u32>) {
+    writer.number(range.start);
+    writer.number(range.len());
+    writer.number(lines.start as usize);
+    writer.number(lines.end.saturating_sub(lines.start) as usize);
+}
+
+fn read_range(reader: &mut Reader<'_>) -> Option<TextRange> {
+    let start = reader.number()?;
+    Some(TextRange::new(start, start.checked_add(reader.number()?)?))
+}
+
+fn read_span(reader: &mut Reader<'_>) -> Option<(TextRange, Range<u32>)> {
+    let range = read_range(reader)?;
+    let first = u32::try_from(reader.number()?).ok()?;
+    let count = u32::try_from(reader.number()?).ok()?;
+    Some((range, first..first.checked_add(count)?))
+}
+
+fn chunk(reader: &mut Reader<'_>, kinds: &mut Kinds) -> Option<ChunkRow> {
+    let (range, lines) = read_span(reader)?;
+    Some(ChunkRow {
+        range,
+        lines,
+        hash: reader.array()?,
+        symbol: reader.optional()?.map(Into::into),
+        kind: reader.optional()?.map(|kind| kinds.get(kind)),
+        container: reader.optional()?.map(Into::into),
+        signature: reader.optional()?.map(Into::into),
+    })
+}
+
+fn symbol(reader: &mut Reader<'_>, kinds: &mut Kinds) -> Option<SymbolRow> {
+    let (range, lines) = read_span(reader)?;
+    Some(SymbolRow {
+        range,
+        lines,
+        name_range: read_range(reader)?,
+        name: reader.text()?.into(),
+        kind: kinds.get(reader.text()?),
+        signature: reader.text()?.into(),
+        container: reader.optional()?.map(Into::into),
+        doc: reader.optional()?.map(Into::into),
+    })
+}
+
+/// Shares the few kinds that repeat.
+#[derive(Default)]
+struct Kinds(Vec<Arc<str>>);
+
+impl Kinds {
+    fn get(&mut self, kind: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| &***known == kind) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = kind.into();
+        self.0.push(Arc::clone(&shared));
+        shared
     }
 }

@@ -85,7 +85,7 @@ fn a_file_that_has_changed_is_cited_as_it_is_now() {
     let rows = stale.file("a.rs").unwrap();
     let mut excerpts = Excerpts::new(&current);
     let chunk = rows
-        .chunks
+        .chunks()
         .iter()
         .position(|chunk| chunk.range.slice(old).is_some_and(|text| text.contains("handshake")));
     let excerpt = excerpts.get(rows, chunk.unwrap());

@@ -1,53 +1,58 @@
 use std::fs;
 
 use super::*;
-use crate::links::Uses;
+use text::TextRange;
+
+use crate::{
+    links::Uses,
+    rows::{ChunkRow, SymbolRow},
+};
 
 fn rows(path: &str, symbols: &[&str]) -> FileRows {
     let span = |at: usize| TextRange::new(at * 10, at * 10 + 9);
-    FileRows {
-        file: FileRow {
-            id: 0,
-            path: path.into(),
-            size: 100,
-            mtime_ns: 1_700_000_000_000_000_000,
-            inode: u64::MAX,
-            hash: [3; 16],
-            language: Some("rust".into()),
-            lines: 7,
-            skipped: None,
-            plain: None,
-        },
-        chunks: symbols
-            .iter()
-            .enumerate()
-            .map(|(at, name)| ChunkRow {
-                range: span(at),
-                lines: at as u32..at as u32 + 1,
-                hash: [at as u8; 16],
-                symbol: Some((*name).into()),
-                kind: Some("function".into()),
-                container: None,
-                signature: Some(format!("fn {name}()").into()),
-            })
-            .collect(),
-        symbols: symbols
-            .iter()
-            .enumerate()
-            .map(|(at, name)| SymbolRow {
-                name: (*name).into(),
-                kind: "function".into(),
-                range: span(at),
-                name_range: span(at),
-                lines: at as u32..at as u32 + 1,
-                container: Some("Type".into()),
-                signature: format!("fn {name}()").into(),
-                doc: Some("What it does.".into()),
-            })
-            .collect(),
-        vectors: Matrix::quantise(symbols.iter().map(|_| &[0.5, -1.0][..]), 2),
-        links: links(symbols),
-    }
+    let file = FileRow {
+        id: 0,
+        path: path.into(),
+        size: 100,
+        mtime_ns: 1_700_000_000_000_000_000,
+        inode: u64::MAX,
+        hash: [3; 16],
+        language: Some("rust".into()),
+        lines: 7,
+        skipped: None,
+        plain: None,
+    };
+    let chunks = symbols
+        .iter()
+        .enumerate()
+        .map(|(at, name)| ChunkRow {
+            range: span(at),
+            lines: at as u32..at as u32 + 1,
+            hash: [at as u8; 16],
+            symbol: Some((*name).into()),
+            kind: Some("function".into()),
+            container: None,
+            signature: Some(format!("fn {name}()").into()),
+        })
+        .collect();
+    let definitions = symbols
+        .iter()
+        .enumerate()
+        .map(|(at, name)| SymbolRow {
+            name: (*name).into(),
+            kind: "function".into(),
+            range: span(at),
+            name_range: span(at),
+            lines: at as u32..at as u32 + 1,
+            container: Some("Type".into()),
+            signature: format!("fn {name}()").into(),
+            doc: Some("What it does.".into()),
+        })
+        .collect();
+    let mut rows = FileRows::new(file, chunks, definitions);
+    rows.vectors = Matrix::quantise(symbols.iter().map(|_| &[0.5, -1.0][..]), 2);
+    rows.links = links(symbols);
+    rows
 }
 
 /// The file uses each of these once.
@@ -80,7 +85,7 @@ fn rows_come_back_as_they_were_written() {
     assert_eq!(opened, Opened::Existing);
     let loaded = store.load().unwrap();
     assert!(loaded.damaged.is_empty());
-    assert_eq!(store.check().unwrap(), None);
+    store.check().unwrap();
     assert_eq!(loaded.files, [again.put[0].clone(), batch.put[1].clone()]);
     assert_eq!(store.pending().unwrap(), [batch.put[0].file.id, batch.put[1].file.id]);
 }
@@ -106,7 +111,14 @@ fn a_changed_row_is_noticed_and_costs_only_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = IndexStore::open(folder.path()).unwrap();
     put(&mut store, vec![rows("a.rs", &["one"]), rows("b.rs", &["two"])]);
-    store.connection.execute("UPDATE symbols SET name = 'twq' WHERE name = 'two'", []).unwrap();
+    store
+        .connection
+        .execute(
+            "UPDATE rows SET packed = CAST(replace(CAST(packed AS TEXT), 'two', 'twq') AS BLOB)
+             WHERE file = 2",
+            [],
+        )
+        .unwrap();
     let loaded = store.load().unwrap();
     assert_eq!(loaded.files.len(), 1);
     assert_eq!(&*loaded.damaged[0].path, "b.rs");
@@ -120,7 +132,7 @@ fn a_changed_link_is_noticed() {
     let other = links(&["twq"]);
     store
         .connection
-        .execute("UPDATE links SET packed = ?1 WHERE file = 2", [other.packed()])
+        .execute("UPDATE rows SET links = ?1 WHERE file = 2", [other.packed()])
         .unwrap();
     assert_eq!(&*store.load().unwrap().damaged[0].path, "b.rs");
 }
