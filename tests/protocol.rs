@@ -331,6 +331,42 @@ fn chat_streams_its_context_first_and_cites_what_exists() {
 }
 
 #[test]
+fn chat_about_the_docs_cites_documentation_alone() {
+    let (home, folder) = (Home::without_models(), workspace(GREETING));
+    let guide = "# Greeting\n\nA customer is greeted by name, in the language of the shop.\n";
+    fs::write(folder.path().join("guide.md"), guide).unwrap();
+    let mut client = Client::start(&home, folder.path(), false);
+    let mut cited = |message: &str, mentions: Value| -> Vec<String> {
+        let params = json!({"message": message, "mentions": mentions});
+        let answer = client.request("hearth/chat", &params);
+        let citations = answer["citations"].as_array().unwrap().iter();
+        citations.map(|place| place["path"].as_str().unwrap().to_owned()).collect()
+    };
+    let question = "how is a customer greeted?";
+    assert!(cited(question, json!([])).contains(&"src/greeting.py".to_owned()));
+    assert_eq!(cited(question, json!([{"kind": "docs"}])), ["guide.md"]);
+    assert_eq!(cited(&format!("@docs {question}"), json!([])), ["guide.md"]);
+}
+
+#[test]
+fn conversations_are_found_by_words_and_by_meaning() {
+    let (home, folder) = (Home::without_models(), workspace(GREETING));
+    let mut client = Client::start(&home, folder.path(), false);
+    for message in ["how is a customer greeted?", "Where is the database connection opened?"] {
+        client.request("hearth/chat", &json!({"message": message, "mentions": []}));
+    }
+    let mut titles = |query: &str| -> Vec<String> {
+        let params = json!({"action": "search", "query": query});
+        let found = client.request("hearth/conversations", &params);
+        let found = found["conversations"].as_array().unwrap().iter();
+        found.map(|entry| entry["title"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(titles("customer gree"), ["how is a customer greeted?"]);
+    assert_eq!(titles("SQL connections"), ["Where is the database connection opened?"]);
+    assert!(titles("the weather tomorrow").is_empty());
+}
+
+#[test]
 fn without_trust_nothing_is_edited() {
     let (home, folder) = (Home::without_models(), workspace(GREETING));
     let mut client = Client::start(&home, folder.path(), false);

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use end_to_end::{Finished, Home, foreign, workspace};
+use pdf_text::fake;
 use serde_json::Value;
 
 const SHOP: &str = "\
@@ -184,6 +185,50 @@ fn ask_cites_nothing_when_nothing_supports_an_answer() {
     let question = "how does the kubernetes operator rotate TLS certificates?";
     let answer = home.run(shop.path(), &["ask", "--json", question]).json();
     assert_eq!(answer["citations"].as_array().map(Vec::len), Some(0), "{answer}");
+}
+
+#[test]
+fn documentation_is_asked_and_cited_by_the_page_of_a_pdf() {
+    let (home, shop) = (Home::without_models(), workspace(SHOP));
+    let root = shop.path();
+    fs::create_dir(root.join("manual")).unwrap();
+    let pages = [
+        "The shop, a manual",
+        "Parcels\nA parcel over thirty kilograms is refused by the carrier.\nIts cost is in cents.",
+    ];
+    fs::write(root.join("manual/parcels.pdf"), fake::pdf(&pages)).unwrap();
+    // Unpacked these are 33 gigabytes; the process that reads it has one.
+    let filters = "/Filter [/RunLengthDecode /RunLengthDecode /RunLengthDecode /RunLengthDecode]";
+    let bomb = fake::with_contents(&[fake::stream(filters, &[0x81; 4000])]);
+    fs::write(root.join("bomb.pdf"), bomb).unwrap();
+    fs::write(root.join("scan.pdf"), fake::pdf(&[""])).unwrap();
+    let report = home.run(root, &["index", "--json"]).json();
+    for name in ["bomb.pdf", "scan.pdf"] {
+        assert!(paths(&report["skipped"]).contains(&name), "{name}: {report}");
+    }
+    assert!(!paths(&report["skipped"]).contains(&"manual/parcels.pdf"), "{report}");
+
+    let found = home.run(root, &["search", "--json", "carrier thirty kilograms"]).json();
+    let first = &found["results"][0];
+    assert_eq!(
+        (&first["path"], &first["page"]),
+        (&"manual/parcels.pdf".into(), &2.into()),
+        "{found}"
+    );
+
+    let question = "what does a parcel cost, in cents?";
+    let all = home.run(root, &["ask", "--json", question]).json();
+    assert!(paths(&all["citations"]).contains(&"src/shipping.py"), "{all}");
+    let docs = home.run(root, &["ask", "--json", &format!("@docs {question}")]).json();
+    assert_eq!(paths(&docs["citations"]).first(), Some(&"manual/parcels.pdf"), "{docs}");
+    assert!(!paths(&docs["citations"]).iter().any(|path| path.starts_with("src/")), "{docs}");
+    assert_eq!(docs["citations"][0]["page"], 2, "{docs}");
+    let quote = docs["citations"][0]["quote"].as_str().unwrap();
+    assert!(quote.contains("refused by the carrier"), "{docs}");
+    let shown = home.run(root, &["ask", &format!("@docs {question}")]);
+    assert!(shown.stdout.contains("manual/parcels.pdf, page 2"), "{shown:?}");
+    let file = home.run(root, &["ask", "--json", "--file", "manual/parcels.pdf", question]).json();
+    assert_eq!(file["citations"][0]["page"], 1, "{file}");
 }
 
 #[test]

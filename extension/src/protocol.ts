@@ -15,12 +15,15 @@ export interface Citation {
   /** Relative to the workspace, with `/`. */
   path: string;
   range: Range;
+  /** The page of a PDF, counted from one; the range is then of the text that was read from it. */
+  page?: number;
   quote?: string;
   symbol?: string | null;
 }
 
 export type Mention =
   | { kind: "file" | "folder"; path: string; name?: string }
+  | { kind: "docs" }
   | { kind: "symbol"; path: string; name: string; range?: Range }
   | { kind: "attachment"; name: string; text: string };
 
@@ -85,6 +88,8 @@ export interface ConversationSummary {
   title: string;
   updatedAt: number;
   messages?: number;
+  /** What a search found in it. */
+  excerpt?: string;
 }
 
 export interface StoredMessage {

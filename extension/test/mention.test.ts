@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
+import { docs } from "../src/chat/mentions";
 import { definesSame } from "../src/edit/codeBlock";
-import { lineLabel, openMention, withMention } from "../webview/mention";
+import {
+  lineLabel,
+  mentionKey,
+  mentionLabel,
+  openMention,
+  placeLabel,
+  withMention,
+} from "../webview/mention";
 
 /** The open mention of a text whose cursor is marked with `$0`. */
 function check(marked: string): string | undefined {
@@ -28,6 +36,21 @@ describe("mentions", () => {
   it("are kept once", () => {
     const file = { kind: "file" as const, path: "a.rs" };
     expect(withMention([file], { ...file })).toEqual([file]);
+  });
+
+  it("offer the documentation while its name may be meant", () => {
+    expect(["", "d", "DO", "docs", "docsx", "file docs"].map((query) => docs(query).length)).toEqual([
+      1, 1, 1, 1, 0, 0,
+    ]);
+    const [suggestion] = docs("d");
+    const mention = suggestion?.mention;
+    expect(mention && [mentionKey(mention), mentionLabel(mention)]).toEqual(["docs", "docs"]);
+  });
+
+  it("show the page of a PDF and the lines of anything else", () => {
+    const range = { start: { line: 4, character: 0 }, end: { line: 9, character: 0 } };
+    expect(placeLabel({ range, page: 3 })).toBe(" p. 3");
+    expect(placeLabel({ range })).toBe(":5–9");
   });
 
   it("count lines from one and leave out a line that only ends the range", () => {

@@ -144,7 +144,7 @@ export function Composer(props: ComposerProps) {
         ref={field}
         rows={1}
         value={text}
-        placeholder="Ask about this repository. @ mentions a file, folder or symbol"
+        placeholder="Ask about this repository. @ mentions a file, folder, symbol or the docs"
         aria-label="Question"
         aria-haspopup="listbox"
         aria-controls="suggestions"

@@ -23,6 +23,8 @@ export function mentionKey(mention: Mention): string {
       return `symbol:${mention.path}:${mention.name}`;
     case "attachment":
       return `attachment:${mention.name}`;
+    case "docs":
+      return "docs";
     default:
       return `${mention.kind}:${mention.path}`;
   }
@@ -33,6 +35,8 @@ export function mentionLabel(mention: Mention): string {
     case "symbol":
     case "attachment":
       return mention.name;
+    case "docs":
+      return "docs";
     case "folder":
       return `${fileName(mention.path)}/`;
     case "file":
@@ -41,6 +45,7 @@ export function mentionLabel(mention: Mention): string {
 }
 
 export function mentionTitle(mention: Mention): string {
+  if (mention.kind === "docs") return "the documentation of the workspace";
   return mention.kind === "attachment" ? `${mention.name} (attached)` : `${mention.kind} ${mention.path}`;
 }
 
@@ -56,6 +61,11 @@ export function fileName(path: string): string {
 
 export function folderOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf("/")));
+}
+
+/** Where a citation is, behind its file's name: lines, or the page of a PDF. */
+export function placeLabel(citation: { range: Range; page?: number }): string {
+  return citation.page === undefined ? `:${lineLabel(citation.range)}` : ` p. ${citation.page}`;
 }
 
 /** Lines as people count them: `12` or `12–20`. A range that ends at column 0 does not take that line. */

@@ -5,7 +5,7 @@ import type { Citation } from "../src/protocol";
 import { post } from "./host";
 import { Icon, type IconName } from "./icons";
 import { type Block, highlight, renderMarkdown } from "./markdown";
-import { fileName, folderOf, lineLabel, mentionKey, mentionLabel, mentionTitle } from "./mention";
+import { fileName, folderOf, lineLabel, mentionKey, mentionLabel, mentionTitle, placeLabel } from "./mention";
 
 interface MessageProps {
   message: ChatMessage;
@@ -131,12 +131,16 @@ function Citations({ citations }: { citations: Citation[] }) {
               type="button"
               class="citation"
               title={citation.quote ? `${citation.path}\n\n${citation.quote.slice(0, 400)}` : citation.path}
-              aria-label={`${citation.path}, lines ${lineLabel(citation.range)}`}
+              aria-label={
+                citation.page === undefined
+                  ? `${citation.path}, lines ${lineLabel(citation.range)}`
+                  : `${citation.path}, page ${citation.page}`
+              }
               onClick={() => post({ type: "open", path: citation.path, range: citation.range })}
             >
               <Icon name="file" />
               <span class="file">{fileName(citation.path)}</span>
-              <span class="lines">:{lineLabel(citation.range)}</span>
+              <span class="lines">{placeLabel(citation)}</span>
               <span class="symbol">{citation.symbol ?? folderOf(citation.path)}</span>
             </button>
           </li>

@@ -6,7 +6,7 @@ import type { Suggestion } from "./messages";
 const most = 12;
 const mostAttachedBytes = 256 * 1024;
 
-/** What fits behind `@`: `@file x`, `@folder x`, `@symbol x`, or a bare `@x` for all of them. */
+/** What fits behind `@`: `@file x`, `@folder x`, `@symbol x`, `@docs`, or a bare `@x` for all of them. */
 export async function suggestMentions(
   query: string,
   daemon: Daemon,
@@ -19,7 +19,14 @@ export async function suggestMentions(
     kind === undefined || kind === "folder" ? folders(wanted, token) : [],
     kind === "symbol" || (kind === undefined && wanted.length > 1) ? symbols(wanted, daemon, token) : [],
   ]);
-  return found.flatMap((list) => list.slice(0, kind ? most : 6));
+  return [...docs(query), ...found.flatMap((list) => list.slice(0, kind ? most : 6))];
+}
+
+/** The documentation as a whole, while what is typed may become `docs`. */
+export function docs(query: string): Suggestion[] {
+  return "docs".startsWith(query.toLowerCase())
+    ? [{ label: "docs", detail: "the documentation of the workspace", mention: { kind: "docs" } }]
+    : [];
 }
 
 /** A glob that holds every file whose path contains the letters of `wanted` as one piece. */

@@ -29,6 +29,11 @@ export async function openCitation(path: string, range?: Range): Promise<void> {
     await vscode.commands.executeCommand("revealInExplorer", uri);
     return;
   }
+  if (/\.pdf$/i.test(uri.path)) {
+    // Whatever the person has installed to show PDFs; a range of the text in it means nothing there.
+    await vscode.commands.executeCommand("vscode.open", uri);
+    return;
+  }
   const selection = range
     ? new vscode.Range(range.start.line, range.start.character, range.end.line, range.end.character)
     : undefined;

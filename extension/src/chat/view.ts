@@ -11,6 +11,7 @@ import {
 } from "../protocol";
 import type { StatusBar } from "../status";
 import { Conversation } from "./conversation";
+import { HistorySearch } from "./history";
 import { pickAttachments, suggestMentions } from "./mentions";
 import { type ChatMessage, isToExtension, type ToExtension, type ToWebview } from "./messages";
 import { openCitation, openLink } from "./open";
@@ -300,14 +301,32 @@ export class ChatView implements vscode.WebviewViewProvider {
     type Entry = vscode.QuickPickItem & { id: string };
     const pick = vscode.window.createQuickPick<Entry>();
     pick.title = "Conversations";
-    pick.placeholder = answer.conversations.length === 0 ? "There are none yet" : "Choose one to go on with";
-    pick.items = answer.conversations.map((entry) => ({
-      id: entry.id,
-      label: entry.title,
-      description: when(entry.updatedAt),
-      picked: entry.id === this.conversation.id,
-      buttons: [rename, remove],
-    }));
+    pick.placeholder =
+      answer.conversations.length === 0
+        ? "There are none yet"
+        : "Choose one to go on with, or search by words or meaning";
+    const show = (found: ConversationSummary[]) => {
+      pick.items = found.map((entry) => ({
+        id: entry.id,
+        label: entry.title,
+        description: when(entry.updatedAt),
+        ...(entry.excerpt ? { detail: entry.excerpt.replace(/\s+/g, " ") } : {}),
+        // The words stand in the messages, where the list does not look for them.
+        alwaysShow: true,
+        picked: entry.id === this.conversation.id,
+        buttons: [rename, remove],
+      }));
+    };
+    show(answer.conversations);
+    const search = new HistorySearch(async (query) => {
+      const params = query === undefined ? { action: "list" } : { action: "search", query };
+      const found = await this.daemon.request<{ conversations: ConversationSummary[] }>(
+        method.conversations,
+        params,
+      );
+      return found.conversations;
+    }, show);
+    pick.onDidChangeValue((value) => search.type(value));
     pick.onDidTriggerItemButton(async ({ item, button }) => {
       if (button === rename) {
         const title = await vscode.window.showInputBox({
@@ -333,7 +352,10 @@ export class ChatView implements vscode.WebviewViewProvider {
       this.running?.cancel();
       void this.load(chosen.id);
     });
-    pick.onDidHide(() => pick.dispose());
+    pick.onDidHide(() => {
+      search.stop();
+      pick.dispose();
+    });
     pick.show();
   }
 

@@ -9,6 +9,7 @@ use adaptation::{
 };
 use base::CancelToken;
 use instant::PriorLanguage;
+use pdf_text::is_pdf;
 use serde::Serialize;
 
 use crate::{AssistantError, AssistantSnapshot};
@@ -59,6 +60,9 @@ impl AssistantSnapshot {
         for rows in index.files() {
             cancel.check()?;
             let path = &rows.file.path;
+            if is_pdf(path) {
+                continue;
+            }
             own.extend(index.text(path).map(|text| (path.to_string(), text)));
         }
         own.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -46,6 +46,8 @@ pub enum Mention {
         /// Relative to the workspace, or absolute.
         path: String,
     },
+    /// The workspace's documentation.
+    Docs,
     /// A definition.
     Symbol {
         /// Its name.
@@ -70,6 +72,9 @@ pub struct WireCitation {
     pub path: String,
     /// Where in the text as it is now.
     pub range: Range,
+    /// The page of a PDF, counted from one; `range` is then of the text that was read from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
     /// What stands there.
     pub quote: String,
 }
@@ -287,6 +292,7 @@ impl AssistantSnapshot {
             mentions.push(match mention {
                 Mention::File { path } => ::chat::Mention::File { path: self.mentioned(path)? },
                 Mention::Folder { path } => ::chat::Mention::Folder { path: self.mentioned(path)? },
+                Mention::Docs => ::chat::Mention::Docs,
                 Mention::Symbol { name, path } => ::chat::Mention::Symbol {
                     name: name.clone(),
                     path: path.as_deref().map(|path| self.mentioned(path)).transpose()?,
@@ -339,6 +345,7 @@ impl AssistantSnapshot {
         let citation = |citation: &Citation| WireCitation {
             path: citation.path.clone(),
             range: Range::of_lines(&citation.lines, &citation.quote, self.encoding),
+            page: citation.page,
             quote: citation.quote.clone(),
         };
         citations.iter().map(citation).collect()

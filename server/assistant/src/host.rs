@@ -6,6 +6,7 @@ use std::{
 use adaptation::Store;
 use base::{CancelToken, Folders};
 use indexer::{EmbeddingSource, IndexReport, Progress};
+use pdf_text::{PdfReader, ProcessReader};
 use serde::Deserialize;
 use serde_json::Value;
 use text::PositionEncoding;
@@ -23,7 +24,7 @@ pub struct AssistantOptions {
     pub roots: Vec<PathBuf>,
     /// Where Hearth keeps its own files.
     pub folders: Folders,
-    /// The program that runs models.
+    /// The program that runs models and reads PDFs.
     pub program: PathBuf,
     /// Whether the person trusts the workspace.
     pub trusted: bool,
@@ -76,6 +77,7 @@ pub struct Assistant {
     shared: Arc<Shared>,
     encoding: PositionEncoding,
     watch: bool,
+    pdf: Arc<dyn PdfReader>,
 }
 
 impl Assistant {
@@ -86,6 +88,8 @@ impl Assistant {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
+        let pdf: Arc<dyn PdfReader> =
+            Arc::new(ProcessReader::new(options.program.clone(), &["worker", "--pdf"]));
         let models = options.models.unwrap_or_else(|| {
             let (folders, program) = (options.folders.clone(), options.program);
             Arc::new(InstalledModels::new(folders, program, (&config).into()))
@@ -93,13 +97,14 @@ impl Assistant {
         let shared =
             Shared::new(options.folders, models, config, options.trusted, options.on_change);
         let shared = Arc::new(shared);
-        let index = open_index(&shared, workspace.clone(), options.watch);
+        let index = open_index(&shared, workspace.clone(), options.watch, Arc::clone(&pdf));
         Ok(Self {
             documents: Documents::new(workspace),
             index,
             shared,
             encoding: PositionEncoding::default(),
             watch: options.watch,
+            pdf,
         })
     }
 
@@ -126,7 +131,7 @@ impl Assistant {
         self.index.stop();
         self.documents.set_workspace(workspace.clone());
         self.shared.forget_workspace();
-        self.index = open_index(&self.shared, workspace, self.watch);
+        self.index = open_index(&self.shared, workspace, self.watch, Arc::clone(&self.pdf));
         for document in self.documents.snapshot().open_documents() {
             self.index.document_changed(document);
         }
@@ -257,7 +262,12 @@ fn load_config(folders: &Folders, workspace: &Workspace) -> (Config, Vec<String>
 }
 
 /// The index of a workspace; with `watch` it starts at once and feeds the instant model.
-fn open_index(shared: &Arc<Shared>, workspace: Workspace, watch: bool) -> Arc<IndexService> {
+fn open_index(
+    shared: &Arc<Shared>,
+    workspace: Workspace,
+    watch: bool,
+    pdf: Arc<dyn PdfReader>,
+) -> Arc<IndexService> {
     shared.instant.open(Store::new(&shared.folders, &workspace.key()));
     let weak = Arc::downgrade(shared);
     let on_change: OnChange = Arc::new(move || {
@@ -267,7 +277,7 @@ fn open_index(shared: &Arc<Shared>, workspace: Workspace, watch: bool) -> Arc<In
     });
     let folders = shared.folders.clone();
     let embedding = find_embedding(shared, watch);
-    let index = IndexService::new(workspace, folders, Some(on_change), embedding, watch);
+    let index = IndexService::new(workspace, folders, Some(on_change), embedding, pdf, watch);
     let index = Arc::new(index);
     if watch {
         shared.watch_instant(&index);

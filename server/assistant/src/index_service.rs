@@ -12,6 +12,7 @@ use indexer::{
     Progress,
 };
 use parking_lot::{Condvar, Mutex};
+use pdf_text::PdfReader;
 use vfs::{OpenDocument, Workspace};
 
 use crate::AssistantError;
@@ -35,6 +36,7 @@ pub struct IndexService {
     folders: Folders,
     on_change: Option<OnChange>,
     embedding: FindEmbedding,
+    pdf: Arc<dyn PdfReader>,
     indexer: OnceLock<Arc<Indexer>>,
     /// Held while it is opened; why that failed the last time.
     opening: Mutex<Option<String>>,
@@ -53,6 +55,7 @@ impl IndexService {
         folders: Folders,
         on_change: Option<OnChange>,
         embedding: FindEmbedding,
+        pdf: Arc<dyn PdfReader>,
         first_pass: bool,
     ) -> Self {
         Self {
@@ -60,6 +63,7 @@ impl IndexService {
             folders,
             on_change,
             embedding,
+            pdf,
             indexer: OnceLock::new(),
             opening: Mutex::default(),
             waiting: Mutex::new(Some(HashMap::new())),
@@ -265,6 +269,7 @@ impl IndexService {
         let options = IndexOptions {
             on_change: self.on_change.clone(),
             embedding: (self.embedding)(),
+            pdf: Some(Arc::clone(&self.pdf)),
             ..IndexOptions::default()
         };
         Indexer::open(self.workspace.clone(), &folder, options)

@@ -11,6 +11,7 @@ use completion::CompletionCache;
 use indexer::IndexSnapshot;
 use instant::Instant;
 use parking_lot::{Mutex, RwLock};
+use pdf_text::is_pdf;
 
 use crate::{excerpts::CompletionExcerpts, index_service::IndexService};
 
@@ -120,7 +121,8 @@ impl OfWorkspace {
         let changed: Vec<(Arc<str>, ContentHash)> = snapshot
             .files()
             .map(|rows| (rows.file.path.clone(), rows.file.hash))
-            .filter(|(path, hash)| held.get(path) != Some(hash))
+            // It learns from code, and to read a PDF takes long.
+            .filter(|(path, hash)| held.get(path) != Some(hash) && !is_pdf(path))
             .collect();
         for batch in changed.chunks(BATCH) {
             if cancel.is_cancelled() {

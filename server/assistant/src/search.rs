@@ -2,7 +2,8 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 
 use base::CancelToken;
 use indexer::IndexSnapshot;
-use retrieval::{SearchMode, SearchQuery, SymbolHit};
+use pdf_text::{is_pdf, page_at};
+use retrieval::{Hit, SearchMode, SearchQuery, SymbolHit};
 use serde::{Deserialize, Serialize};
 use text::LineIndex;
 
@@ -45,6 +46,9 @@ pub struct SearchResult {
     pub path: String,
     /// Where in the text as it is now.
     pub range: Range,
+    /// The page of a PDF, counted from one; `range` is then of the text that was read from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
     /// The definition that the place belongs to.
     pub symbol: Option<String>,
     /// Its kind.
@@ -171,6 +175,7 @@ impl AssistantSnapshot {
         let hits = retrieval::search(index, query, cancel).into_iter();
         let results = hits.map(|hit| SearchResult {
             range: Range::of_lines(&hit.lines, &hit.text, self.encoding),
+            page: page_of(index, &hit),
             path: hit.path,
             symbol: hit.symbol,
             kind: hit.kind,
@@ -189,6 +194,7 @@ impl AssistantSnapshot {
             let text = hit.range.slice(&file)?;
             Some(SearchResult {
                 range: Range::of_lines(&hit.lines, text, self.encoding),
+                page: None,
                 path: hit.path,
                 symbol: Some(hit.name),
                 kind: Some(hit.kind),
@@ -206,6 +212,15 @@ impl AssistantSnapshot {
         let open = self.files.open_documents();
         open.filter_map(|document| workspace.relative(&document.path)).collect()
     }
+}
+
+/// The page that a hit in a PDF begins on.
+fn page_of(index: &IndexSnapshot, hit: &Hit) -> Option<u32> {
+    if !is_pdf(&hit.path) {
+        return None;
+    }
+    let text = index.text(&hit.path)?;
+    Some(page_at(&text, hit.range.start))
 }
 
 fn symbol_entry(hit: SymbolHit) -> SymbolEntry {

@@ -26,7 +26,7 @@ pub(crate) fn lead(
 ) {
     notes(evidence, writer);
     if evidence.is_empty() && !terms.is_vague() {
-        writer.write("*Nothing in this workspace supports this answer.*");
+        writer.write(&format!("*Nothing in {} supports this answer.*", evidence.searched()));
         writer.paragraph();
     } else if capability == Capability::Tiny && !evidence.has_given() {
         places(evidence, terms, LEADING_PLACES, writer);
@@ -46,11 +46,12 @@ pub(crate) fn from_index(
         writer.paragraph();
     }
     if evidence.cited.is_empty() {
-        writer.write(if evidence.attached.is_empty() {
-            "Nothing in this workspace seems to be about that."
+        if evidence.attached.is_empty() {
+            let searched = evidence.searched();
+            writer.write(&format!("Nothing in {searched} seems to be about that."));
         } else {
-            "Without a chat model an attached text cannot be judged."
-        });
+            writer.write("Without a chat model an attached text cannot be judged.");
+        }
     } else {
         if failure.is_none() {
             writer.write("Without a chat model, this is what the index holds:");
@@ -145,6 +146,7 @@ fn summary(doc: &str) -> String {
 pub(crate) fn tag(path: &str) -> String {
     match syntax::Language::of_path(path) {
         Some(language) => language.name().to_owned(),
+        None if pdf_text::is_pdf(path) => "text".to_owned(),
         None => {
             let name = path.rsplit('/').next().unwrap_or_default();
             let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);

@@ -48,6 +48,8 @@ pub(crate) struct Evidence {
     pub(crate) map: Option<String>,
     /// What could not be taken into account, for the person.
     pub(crate) notes: Vec<String>,
+    /// Whether the person asked for documentation.
+    documentation: bool,
 }
 
 /// Gathers for one question.
@@ -67,8 +69,9 @@ impl Evidence {
         terms: &Terms,
         cancel: &CancelToken,
     ) -> Self {
-        let mut gatherer =
-            Gatherer { context, terms, cancel, files: HashMap::new(), evidence: Self::default() };
+        let documentation = request.mentions.contains(&Mention::Docs);
+        let evidence = Self { documentation, ..Self::default() };
+        let mut gatherer = Gatherer { context, terms, cancel, files: HashMap::new(), evidence };
         if let Some(selection) = &request.selection {
             gatherer.selection(selection);
         }
@@ -81,18 +84,20 @@ impl Evidence {
         }
         let points_at_nothing =
             gatherer.evidence.cited.is_empty() && gatherer.evidence.attached.is_empty();
-        if points_at_nothing && within.is_empty() && terms::is_about_workspace(&request.message) {
+        let somewhere = !within.is_empty() || documentation;
+        if points_at_nothing && !somewhere && terms::is_about_workspace(&request.message) {
             gatherer.workspace();
             return gatherer.evidence;
         }
         if points_at_nothing
+            && !documentation
             && terms.is_vague()
             && let Some(document) = &request.document
         {
             // "What does this file do?" means the one in front of the person.
             gatherer.file(document);
         }
-        if !terms.is_vague() || !within.is_empty() {
+        if !terms.is_vague() || somewhere {
             gatherer.search(request, within);
         }
         gatherer.evidence
@@ -101,6 +106,11 @@ impl Evidence {
     /// The places as they are cited.
     pub(crate) fn citations(&self) -> Vec<Citation> {
         self.cited.iter().filter_map(Excerpt::citation).collect()
+    }
+
+    /// What was searched, for a person.
+    pub(crate) fn searched(&self) -> &'static str {
+        if self.documentation { "this workspace's documentation" } else { "this workspace" }
     }
 
     /// Whether anything was found or given.
@@ -138,7 +148,7 @@ impl Gatherer<'_> {
         if let Some(known) = self.files.get(path) {
             return known.clone();
         }
-        let file = match File::open(self.context.snapshot, path, self.cancel) {
+        let file = match File::open(self.context, path, self.cancel) {
             Ok(file) => Some(Arc::new(file)),
             Err(reason) => {
                 self.evidence.notes.push(reason);
@@ -187,6 +197,8 @@ impl Gatherer<'_> {
                 }
                 within.push(format!("{path}/"));
             }
+            // Says where to search, not what with.
+            Mention::Docs => {}
             Mention::Symbol { name, path } => self.symbol(name, path.as_deref()),
             Mention::Attachment { name, text } => self.attach(name, text),
         }
@@ -236,7 +248,12 @@ impl Gatherer<'_> {
                 return self.give(&file, lines);
             }
         }
-        let hits = self.hits(name, SearchMode::Symbol, 3, Vec::new(), Vec::new());
+        let hits = self.hits(&SearchQuery {
+            text: name.to_owned(),
+            limit: 3,
+            mode: SearchMode::Symbol,
+            ..SearchQuery::default()
+        });
         if hits.is_empty() {
             self.evidence.notes.push(format!("`{name}`: no such definition is known"));
         }
@@ -252,6 +269,7 @@ impl Gatherer<'_> {
         self.evidence.attached.push(Excerpt {
             path: name.to_owned(),
             lines: 0..text.lines().count() as u32,
+            page: None,
             text: text.to_owned(),
             symbol: None,
             origin: Origin::Attached,
@@ -295,10 +313,16 @@ impl Gatherer<'_> {
     fn search(&mut self, request: &ChatRequest, within: Vec<String>) {
         let mut near: Vec<String> = request.document.iter().cloned().collect();
         near.extend(self.evidence.cited.iter().map(|place| place.path.clone()));
-        let in_folder = !within.is_empty();
-        let query = self.terms.query.clone();
-        let hits = self.hits(&query, SearchMode::Hybrid, HITS, within, near);
-        // In a folder that was named, what is there counts even for a vague question.
+        let in_folder = !within.is_empty() || self.evidence.documentation;
+        let hits = self.hits(&SearchQuery {
+            text: self.terms.query.clone(),
+            limit: HITS,
+            mode: SearchMode::Hybrid,
+            within,
+            documentation: self.evidence.documentation,
+            near,
+        });
+        // In a place that was named, what is there counts even for a vague question.
         let in_folder = in_folder && self.terms.is_vague();
         if !in_folder && !retrieval::is_supported(&hits) {
             return;
@@ -318,17 +342,9 @@ impl Gatherer<'_> {
         self.evidence.cited.extend(one_of_each_file_first(found).into_iter().take(room));
     }
 
-    fn hits(
-        &mut self,
-        text: &str,
-        mode: SearchMode,
-        limit: usize,
-        within: Vec<String>,
-        near: Vec<String>,
-    ) -> Vec<Hit> {
+    fn hits(&self, query: &SearchQuery) -> Vec<Hit> {
         let Some(index) = self.context.index else { return Vec::new() };
-        let query = SearchQuery { text: text.to_owned(), limit, mode, within, near };
-        retrieval::search(index, &query, self.cancel)
+        retrieval::search(index, query, self.cancel)
     }
 
     /// The place of a hit in the file as it is now; `None` when its text is no longer there.

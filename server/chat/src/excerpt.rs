@@ -3,11 +3,12 @@
 use std::{ops::Range, path::Path};
 
 use base::CancelToken;
+use pdf_text::{is_pdf, page_at};
 use syntax::{Language, ParseLimits, Symbol, parse, symbols};
 use text::LineIndex;
 use vfs::Snapshot;
 
-use crate::{Citation, terms::Terms};
+use crate::{ChatContext, Citation, terms::Terms};
 
 /// Why an excerpt is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct Excerpt {
     pub path: String,
     /// Zero-based and half-open.
     pub lines: Range<u32>,
+    /// The page of a PDF that the lines begin on, counted from one.
+    pub page: Option<u32>,
     /// The text of these lines.
     pub text: String,
     /// The definition that it is about.
@@ -42,12 +45,16 @@ impl Excerpt {
         (self.origin != Origin::Attached).then(|| Citation {
             path: self.path.clone(),
             lines: self.lines.clone(),
+            page: self.page,
             quote: self.text.clone(),
         })
     }
 
-    /// `path:first-last`, one-based and inclusive.
+    /// `path:first-last`, one-based and inclusive; of a PDF `path, page n`, for nobody sees its lines.
     pub(crate) fn place(&self) -> String {
+        if let Some(page) = self.page {
+            return format!("{}, page {page}", self.path);
+        }
         let (first, last) = (self.lines.start + 1, self.lines.end.max(self.lines.start + 1));
         if first == last {
             format!("{}:{first}", self.path)
@@ -94,14 +101,23 @@ pub(crate) struct File {
 impl File {
     /// Reads and outlines a file; the error is for the person.
     pub(crate) fn open(
-        snapshot: &Snapshot,
+        context: &ChatContext<'_>,
         path: &str,
         cancel: &CancelToken,
     ) -> Result<Self, String> {
+        let snapshot = context.snapshot;
         let absolute =
             snapshot.workspace().absolute(path).map_err(|error| format!("`{path}`: {error}"))?;
-        let text = snapshot.text(&absolute).map_err(|error| format!("`{path}`: {error}"))?;
+        let named = path;
         let path = snapshot.workspace().relative(&absolute).unwrap_or_else(|| path.to_owned());
+        let text = if is_pdf(&path) {
+            // Its text is not what stands in the file. The index knows only files that may be read.
+            let index = context.index.filter(|index| index.file(&path).is_some());
+            let text = index.and_then(|index| index.text(&path));
+            text.ok_or_else(|| format!("`{named}`: the text of this PDF cannot be read"))?
+        } else {
+            snapshot.text(&absolute).map_err(|error| format!("`{named}`: {error}"))?
+        };
         let symbols = Language::of_file(&path, &text)
             .and_then(|language| parse(language, &text, &ParseLimits::default(), cancel).ok())
             .map(|syntax| symbols(&syntax, &text))
@@ -139,7 +155,9 @@ impl File {
         let text = self.slice(&lines)?.to_owned();
         let symbol = self.symbol_of(&lines, terms).cloned();
         let coverage = terms.coverage(&format!("{} {text}", self.path));
-        Some(Excerpt { path: self.path.clone(), lines, text, symbol, origin, coverage })
+        let start = self.index.line_range(lines.start as usize).start;
+        let page = is_pdf(&self.path).then(|| page_at(&self.text, start));
+        Some(Excerpt { path: self.path.clone(), lines, page, text, symbol, origin, coverage })
     }
 
     /// The lines that a definition takes, with the comment before it.

@@ -12,6 +12,7 @@ mod diff;
 mod evidence;
 mod excerpt;
 mod layout;
+mod mention;
 mod review;
 mod stream;
 mod task;
@@ -77,6 +78,8 @@ pub enum Mention {
         /// Relative to the workspace.
         path: String,
     },
+    /// The workspace's documentation: only that is searched, besides what else was mentioned.
+    Docs,
     /// A definition.
     Symbol {
         /// Its name, or the name with its container.
@@ -134,6 +137,8 @@ pub struct Citation {
     pub path: String,
     /// Zero-based and half-open.
     pub lines: Range<u32>,
+    /// The page that they begin on, counted from one, where the file is a PDF.
+    pub page: Option<u32>,
     /// The text of these lines.
     pub quote: String,
 }
@@ -203,6 +208,7 @@ pub fn answer(
     if request.message.trim().is_empty() && request.input.is_none() {
         return Err(ChatError::Empty);
     }
+    let request = &*mention::with_typed(request);
     let speaker = Speaker::of(context, cancel);
     let mut writer = Writer { sink, text: String::new() };
     if let Some(files) = request.input.as_deref().and_then(diff::parse) {

@@ -93,7 +93,7 @@ fn citations(context: &ChatContext<'_>, files: &[FileDiff], cancel: &CancelToken
         if !File::exists(context.snapshot, &file.path) {
             continue;
         }
-        let Ok(current) = File::open(context.snapshot, &file.path, cancel) else { continue };
+        let Ok(current) = File::open(context, &file.path, cancel) else { continue };
         for (lines, expected) in file.hunks.iter().filter_map(DiffHunk::added) {
             let Some(quote) = current.slice(&lines) else { continue };
             let found: Vec<&str> = quote.lines().collect();
@@ -103,6 +103,7 @@ fn citations(context: &ChatContext<'_>, files: &[FileDiff], cancel: &CancelToken
                 citations.push(Citation {
                     path: current.path.clone(),
                     lines,
+                    page: None,
                     quote: quote.to_owned(),
                 });
             }

@@ -178,6 +178,26 @@ fn nothing_is_cited_where_nothing_supports_the_answer() {
 }
 
 #[test]
+fn docs_keeps_the_search_to_documentation() {
+    let fixture = Fixture::new();
+    let cited = |message: &str, mentions: &[Mention]| -> Vec<String> {
+        let request = ChatRequest { mentions: mentions.to_vec(), ..question(message) };
+        fixture.ask(None, &request).citations.into_iter().map(|place| place.path).collect()
+    };
+    let merging = "Which segments does the merge policy choose?";
+    assert_eq!(cited(merging, &[]).first().map(String::as_str), Some("src/policy.rs"));
+    assert!(cited(merging, &[Mention::Docs]).is_empty());
+    assert!(cited(&format!("@docs {merging}"), &[]).is_empty());
+    let answer = fixture.ask(None, &question(&format!("@docs {merging}")));
+    assert_eq!(answer.answer, "Nothing in this workspace's documentation seems to be about that.");
+    // A question that says nothing shows what documentation there is.
+    assert_eq!(cited("@docs what is there?", &[]), ["docs/readme.md"]);
+    // What else is mentioned counts besides.
+    let file = Mention::File { path: "src/policy.rs".into() };
+    assert_eq!(cited(&format!("@docs {merging}"), &[file]), ["src/policy.rs"]);
+}
+
+#[test]
 fn a_tiny_model_speaks_after_the_places() {
     let fixture = Fixture::new();
     let model = tiny(&["It splits. It splits. It splits. It splits. It splits."]);

@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::Result;
-use assistant::AssistantError;
+use assistant::{AssistantError, Range};
 use inference::InferenceError;
 use serde::Serialize;
 
@@ -32,6 +32,14 @@ pub fn write(text: &str) -> Result<()> {
 /// Prints one line for a person.
 pub fn line(text: &str) -> Result<()> {
     write(&format!("{text}\n"))
+}
+
+/// A place for a person: lines from one, or the page of a PDF, whose lines nobody sees.
+pub fn place(path: &str, range: &Range, page: Option<u32>) -> String {
+    match page {
+        Some(page) => format!("{path}, page {page}"),
+        None => format!("{path}:{}-{}", range.start.line + 1, range.end.line + 1),
+    }
 }
 
 /// Says on standard error why a command failed.

@@ -11,10 +11,12 @@ use std::{
 use base::CancelToken;
 use inference::InferenceError;
 use parking_lot::{Mutex, RwLock};
+use pdf_text::PdfReader;
 use vfs::Workspace;
 use vfs_notify::{Walk, WalkOptions};
 
 use crate::{
+    documents::Documents,
     embeddings::{self, EmbeddingSource, Embeddings},
     live::{self, Queue},
     lock::WriterLock,
@@ -35,12 +37,20 @@ pub struct IndexOptions {
     pub on_change: Option<Arc<dyn Fn() + Send + Sync>>,
     /// The model for the second tier of vectors, if there is one.
     pub embedding: Option<EmbeddingSource>,
+    /// What reads PDFs; without it they are skipped.
+    pub pdf: Option<Arc<dyn PdfReader>>,
 }
 
 impl Default for IndexOptions {
     /// Two threads: a third writes the full text, and the person works on.
     fn default() -> Self {
-        Self { walk: WalkOptions::default(), threads: 2, on_change: None, embedding: None }
+        Self {
+            walk: WalkOptions::default(),
+            threads: 2,
+            on_change: None,
+            embedding: None,
+            pdf: None,
+        }
     }
 }
 
@@ -74,6 +84,7 @@ pub(crate) struct Shared {
     /// The folders that the last walk entered.
     pub(crate) directories: Mutex<Arc<HashSet<PathBuf>>>,
     pub(crate) embeddings: Option<Arc<Embeddings>>,
+    pub(crate) documents: Arc<Documents>,
 }
 
 struct Layers {
@@ -100,12 +111,14 @@ impl Indexer {
         };
         let base = Arc::new(base);
         let embeddings = options.embedding.clone().map(|source| Arc::new(Embeddings::new(source)));
+        let documents = Arc::new(Documents::new(options.pdf.clone()));
         let snapshot = IndexSnapshot::new(
             1,
             workspace.clone(),
             Arc::clone(&base),
             Overlay::default(),
             embeddings.clone(),
+            Arc::clone(&documents),
         );
         let shared = Arc::new(Shared {
             workspace,
@@ -130,6 +143,7 @@ impl Indexer {
             notice: Mutex::new(None),
             directories: Mutex::default(),
             embeddings: embeddings.clone(),
+            documents,
         });
         let fail = |source| IndexError::Folder { path: cache.to_owned(), source };
         let mut threads = vec![live::start(Arc::clone(&shared)).map_err(fail)?];
@@ -456,7 +470,9 @@ impl Shared {
         let base = Arc::clone(&layers.base);
         let embeddings = self.embeddings.clone();
         let workspace = self.workspace.clone();
-        let snapshot = IndexSnapshot::new(generation, workspace, base, overlay, embeddings);
+        let documents = Arc::clone(&self.documents);
+        let snapshot =
+            IndexSnapshot::new(generation, workspace, base, overlay, embeddings, documents);
         *self.published.write() = snapshot;
         if let Some(embeddings) = &self.embeddings {
             embeddings.wake();

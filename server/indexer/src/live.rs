@@ -326,7 +326,7 @@ impl Live {
             if known.is_none() && !self.is_wanted(path, rescan) {
                 continue;
             }
-            match prepare::read(&found, known, &self.shared.cancel) {
+            match prepare::read(&found, known, &self.shared.documents, &self.shared.cancel) {
                 Outcome::Changed(prepared) => {
                     let fresh = Fresh::of(&prepared, &base, false, &mut self.tokens);
                     layers.push((Arc::clone(&key), Some(fresh)));

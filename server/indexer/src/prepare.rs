@@ -8,13 +8,14 @@ use std::{
 
 use base::CancelToken;
 use lexical_index::{DeltaDocument, Document, Tokens};
+use pdf_text::is_pdf;
 use static_embedding::{Matrix, Scratch, StaticEmbedding};
 use store::{ChunkRow, FileRow, FileRows, SymbolRow};
-use syntax::{Language, ParseFailure, ParseLimits, Syntax};
-use text::LineIndex;
+use syntax::{Chunk, Language, ParseFailure, ParseLimits, Syntax};
+use text::{LineIndex, TextRange};
 use vfs_notify::{FoundFile, generated_content};
 
-use crate::links;
+use crate::{documents::Documents, links};
 
 /// A file changed so shortly before it was read may change again within the same time stamp (FAT
 /// counts in steps of two seconds), so its stamp is not trusted.
@@ -42,7 +43,12 @@ pub(crate) enum Outcome {
 }
 
 /// Reads and parses one file, unless its bytes have the hash `known`.
-pub(crate) fn read(file: &FoundFile, known: Option<[u8; 16]>, cancel: &CancelToken) -> Outcome {
+pub(crate) fn read(
+    file: &FoundFile,
+    known: Option<[u8; 16]>,
+    documents: &Documents,
+    cancel: &CancelToken,
+) -> Outcome {
     let mut row = FileRow {
         id: 0,
         path: file.path.as_str().into(),
@@ -67,6 +73,9 @@ pub(crate) fn read(file: &FoundFile, known: Option<[u8; 16]>, cancel: &CancelTok
     if Some(row.hash) == known {
         return Outcome::Same(row);
     }
+    if is_pdf(&row.path) {
+        return Outcome::Changed(Box::new(read_pdf(row, &bytes, documents, cancel)));
+    }
     let text = match vfs::decode(bytes) {
         Ok(file) => file.text,
         Err(error) => return Outcome::Changed(Box::new(skipped(row, &error.to_string()))),
@@ -76,6 +85,24 @@ pub(crate) fn read(file: &FoundFile, known: Option<[u8; 16]>, cancel: &CancelTok
         return Outcome::Changed(Box::new(skipped(row, reason)));
     }
     Outcome::Changed(Box::new(parse(row, text.into(), cancel)))
+}
+
+fn read_pdf(
+    mut row: FileRow,
+    bytes: &[u8],
+    documents: &Documents,
+    cancel: &CancelToken,
+) -> Prepared {
+    match documents.text(bytes, row.hash, cancel) {
+        Ok(text) => Prepared { rows: rows(row, &text, None, None), text },
+        Err(failure) => {
+            if !failure.is_final() {
+                // Read again the next time that somebody looks.
+                (row.mtime_ns, row.hash) = (0, [0; 16]);
+            }
+            skipped(row, &failure.to_string())
+        }
+    }
 }
 
 /// The rows of a text that is in memory.
@@ -138,12 +165,12 @@ fn rows(
     let lines = LineIndex::new(text);
     row.lines = lines.line_count() as u32;
     row.language = language.map(|language| language.name().into());
-    let span = |range: text::TextRange| {
+    let span = |range: TextRange| {
         let last = lines.line_of(range.end.max(range.start + 1) - 1);
         lines.line_of(range.start) as u32..last as u32 + 1
     };
     let some = |value: String| (!value.is_empty()).then(|| value.into());
-    let chunks = syntax::chunks(language, text, syntax)
+    let chunks = chunks(&row.path, language, text, syntax)
         .into_iter()
         .map(|chunk| ChunkRow {
             range: chunk.range,
@@ -173,6 +200,29 @@ fn rows(
     rows.links = syntax.map(|syntax| links::of(syntax, text)).unwrap_or_default();
     rows.vectors = vectors_of(&rows, text);
     rows
+}
+
+/// The chunks of a text; those of a PDF end with its pages.
+fn chunks(
+    path: &str,
+    language: Option<Language>,
+    text: &str,
+    syntax: Option<&Syntax>,
+) -> Vec<Chunk> {
+    if !is_pdf(path) {
+        return syntax::chunks(language, text, syntax);
+    }
+    let mut chunks = Vec::new();
+    for page in pdf_text::pages(text) {
+        let Some(content) = page.slice(text).filter(|content| !content.trim().is_empty()) else {
+            continue;
+        };
+        chunks.extend(syntax::chunks(None, content, None).into_iter().map(|chunk| Chunk {
+            range: TextRange::new(page.start + chunk.range.start, page.start + chunk.range.end),
+            ..chunk
+        }));
+    }
+    chunks
 }
 
 /// The static vectors of the chunks: of path, container, name and content.

@@ -59,51 +59,6 @@ pub(crate) fn plan<'walk>(
     Plan { candidates, gone }
 }
 
-/// Reads and parses the candidates on `threads` threads and hands each outcome to `sink` on this
-/// one, in the order in which they are done.
-fn read_all(
-    candidates: &[(&FoundFile, Option<[u8; 16]>)],
-    threads: usize,
-    polite: bool,
-    cancel: &CancelToken,
-    sink: &mut dyn FnMut(&FoundFile, Outcome) -> Result<(), IndexError>,
-) -> Result<(), IndexError> {
-    let next = AtomicUsize::new(0);
-    let (sender, receiver) = bounded(threads * 8);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(candidates.len()) {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                if polite {
-                    base::be_polite();
-                }
-                while let Some((file, known)) = candidates.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    if cancel.is_cancelled() {
-                        return;
-                    }
-                    // A parser that panics costs its file, which is then tried again next time.
-                    let outcome =
-                        catch_unwind(AssertUnwindSafe(|| prepare::read(file, *known, cancel)));
-                    let Ok(outcome) = outcome else {
-                        tracing::error!(path = file.path, "reading this file panicked");
-                        continue;
-                    };
-                    if sender.send((*file, outcome)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        for (file, outcome) in receiver {
-            cancel.check()?;
-            sink(file, outcome)?;
-        }
-        Ok(cancel.check()?)
-    })
-}
-
 impl Shared {
     /// Brings the index up to date with the files; `polite` lets the person's own programs go
     /// first.
@@ -174,8 +129,7 @@ impl Shared {
         let (mut changed, mut touched, mut vanished) = (Vec::new(), Vec::new(), Vec::new());
         let mut done = 0;
         let mut committed = Instant::now();
-        let threads = self.options.threads;
-        let result = read_all(&candidates, threads, polite, cancel, &mut |file, outcome| {
+        let result = self.read_all(&candidates, polite, cancel, &mut |file, outcome| {
             match outcome {
                 Outcome::Changed(prepared) => changed.push(*prepared),
                 Outcome::Same(row) => touched.push(row),
@@ -235,7 +189,7 @@ impl Shared {
         let mut fresh = Vec::new();
         let mut tokens = lexical_index::Tokens::new();
         let mut done = 0;
-        read_all(&candidates, self.options.threads, polite, cancel, &mut |file, outcome| {
+        self.read_all(&candidates, polite, cancel, &mut |file, outcome| {
             let path: Arc<str> = file.path.as_str().into();
             match outcome {
                 Outcome::Changed(prepared) => {
@@ -257,6 +211,54 @@ impl Shared {
         }
         self.lay_over(fresh);
         Ok(())
+    }
+
+    /// Reads and parses the candidates on threads of their own and hands each outcome to `sink`
+    /// on this one, in the order in which they are done.
+    fn read_all(
+        &self,
+        candidates: &[(&FoundFile, Option<[u8; 16]>)],
+        polite: bool,
+        cancel: &CancelToken,
+        sink: &mut dyn FnMut(&FoundFile, Outcome) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let (threads, documents) = (self.options.threads, &self.documents);
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = bounded(threads * 8);
+        std::thread::scope(|scope| {
+            for _ in 0..threads.min(candidates.len()) {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    if polite {
+                        base::be_polite();
+                    }
+                    while let Some((file, known)) =
+                        candidates.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        if cancel.is_cancelled() {
+                            return;
+                        }
+                        // A parser that panics costs its file, which is then tried again next time.
+                        let outcome = catch_unwind(AssertUnwindSafe(|| {
+                            prepare::read(file, *known, documents, cancel)
+                        }));
+                        let Ok(outcome) = outcome else {
+                            tracing::error!(path = file.path, "reading this file panicked");
+                            continue;
+                        };
+                        if sender.send((*file, outcome)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for (file, outcome) in receiver {
+                cancel.check()?;
+                sink(file, outcome)?;
+            }
+            Ok(cancel.check()?)
+        })
     }
 
     fn finish_report(&self, walk: &Walk, report: &mut IndexReport) {

@@ -5,11 +5,13 @@ use std::{
 };
 
 use lexical_index::{Delta, DeltaDocument, LexicalReader, Query, Tokens};
+use pdf_text::is_pdf;
 use static_embedding::Vector;
 use store::FileRows;
 use vfs::Workspace;
 
 use crate::{
+    documents::Documents,
     embeddings::Embeddings,
     prepare::{self, Prepared},
     report::SkippedFile,
@@ -31,6 +33,7 @@ struct Inner {
     base: Arc<Base>,
     overlay: Overlay,
     embeddings: Option<Arc<Embeddings>>,
+    documents: Arc<Documents>,
 }
 
 /// What is committed.
@@ -139,8 +142,10 @@ impl IndexSnapshot {
         base: Arc<Base>,
         overlay: Overlay,
         embeddings: Option<Arc<Embeddings>>,
+        documents: Arc<Documents>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { generation, workspace, base, overlay, embeddings }) }
+        let inner = Inner { generation, workspace, base, overlay, embeddings, documents };
+        Self { inner: Arc::new(inner) }
     }
 
     /// An index of these texts alone, by relative path: for tests and for what is not on disk.
@@ -153,7 +158,7 @@ impl IndexSnapshot {
             (Arc::from(*path), Arc::new(fresh))
         });
         let overlay = Overlay { files: files.collect() };
-        Self::new(0, workspace, Arc::new(base), overlay, None)
+        Self::new(0, workspace, Arc::new(base), overlay, None, Arc::default())
     }
 
     /// The second tier of vectors, where a model for it is installed.
@@ -220,13 +225,16 @@ impl IndexSnapshot {
     }
 
     /// The text of an indexed file as it is now: what is being typed, else what is on disk, which
-    /// may be newer than its rows.
+    /// may be newer than its rows. That of a PDF is read out of it, unless it was lately.
     pub fn text(&self, path: &str) -> Option<Arc<str>> {
         if let Some(text) = self.inner.overlay.files.get(path).and_then(|fresh| fresh.text.as_ref())
         {
             return Some(Arc::clone(text));
         }
         let absolute = self.inner.workspace.absolute(path).ok()?;
+        if is_pdf(path) {
+            return self.inner.documents.text_of(Path::new(&absolute));
+        }
         let file = vfs::read_text(Path::new(&absolute), vfs::MAX_TEXT_BYTES).ok()?;
         Some(file.text.into())
     }
@@ -238,6 +246,15 @@ impl IndexSnapshot {
 
     /// Whether `text` is what the rows describe.
     pub fn is_current(rows: &FileRows, text: &str) -> bool {
+        if is_pdf(&rows.file.path) {
+            // Its hash is that of the bytes, not of the text in them.
+            return rows.chunks().iter().all(|chunk| {
+                chunk
+                    .range
+                    .slice(text)
+                    .is_some_and(|part| prepare::hash(part.as_bytes()) == chunk.hash)
+            });
+        }
         rows.file.hash == prepare::hash(text.as_bytes())
     }
 

@@ -5,13 +5,18 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
 use base::CancelToken;
 use indexer::{IndexOptions, IndexSnapshot, IndexState, Indexer, SkippedFile};
 use lexical_index::{Query, QueryTerm};
+use pdf_text::{InProcess, PdfFailure, PdfReader, fake};
 use store::IndexStore;
 use tempfile::TempDir;
 use vfs::Workspace;
@@ -289,6 +294,72 @@ fn an_index_that_another_version_made_is_made_anew() {
     assert_eq!(indexer.snapshot().file_count(), 0, "its rows are not used");
     indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
     assert_eq!(indexer.snapshot().dump(), fresh);
+}
+
+fn with_pdfs() -> IndexOptions {
+    IndexOptions { pdf: Some(Arc::new(InProcess)), ..IndexOptions::default() }
+}
+
+#[test]
+fn a_pdf_is_found_by_the_text_of_its_pages() {
+    let setup = Setup::new(&[("a.rs", "fn alpha() {}\n")]);
+    let pages = ["Introduction\nWhat the retry budget is for.", "", "Its omega is five."];
+    fs::write(setup.path("guide.pdf"), fake::pdf(&pages)).unwrap();
+    fs::write(setup.path("broken.pdf"), "%PDF-1.7 and nothing more").unwrap();
+    let indexer = setup.open(with_pdfs());
+    let report = indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    let skipped: Vec<&str> = report.skipped.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(skipped, ["broken.pdf"]);
+    assert!(report.skipped[0].reason.contains("damaged"), "{:?}", report.skipped);
+    let snapshot = indexer.snapshot();
+    assert_eq!(find(&snapshot, "omega"), ["guide.pdf"]);
+    let rows = snapshot.file("guide.pdf").unwrap();
+    let text = snapshot.text("guide.pdf").unwrap();
+    assert!(IndexSnapshot::is_current(rows, &text));
+    let on_pages: Vec<u32> =
+        rows.chunks().iter().map(|chunk| pdf_text::page_at(&text, chunk.range.start)).collect();
+    assert_eq!(on_pages, [1, 3], "an empty page has no chunk and no chunk has two pages");
+    assert_eq!(snapshot.rows_of("guide.pdf", &text).chunks(), rows.chunks());
+    drop(indexer);
+
+    let indexer = setup.open(with_pdfs());
+    let report = indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!((report.changed, report.skipped.len()), (0, 1), "what is damaged is not read again");
+    assert_eq!(indexer.snapshot().text("guide.pdf"), Some(text), "read anew for an excerpt");
+    fs::write(setup.path("guide.pdf"), fake::pdf(&["Now sigma."])).unwrap();
+    indexer.mark_dirty(&[setup.path("guide.pdf")]);
+    indexer.settle();
+    assert_eq!(find(&indexer.snapshot(), "sigma"), ["guide.pdf"]);
+    assert!(find(&indexer.snapshot(), "omega").is_empty());
+}
+
+/// Reads nothing until it is told to.
+#[derive(Default)]
+struct Unavailable(AtomicBool);
+
+impl PdfReader for Unavailable {
+    fn read(&self, bytes: &[u8], cancel: &CancelToken) -> Result<String, PdfFailure> {
+        if self.0.load(Ordering::Relaxed) {
+            InProcess.read(bytes, cancel)
+        } else {
+            Err(PdfFailure::Unavailable("no memory for a process".into()))
+        }
+    }
+}
+
+#[test]
+fn a_pdf_that_could_not_be_read_is_tried_again() {
+    let setup = Setup::new(&[]);
+    fs::write(setup.path("guide.pdf"), fake::pdf(&["Its omega is five."])).unwrap();
+    let reader = Arc::new(Unavailable::default());
+    let pdf: Arc<dyn PdfReader> = Arc::<Unavailable>::clone(&reader);
+    let indexer = setup.open(IndexOptions { pdf: Some(pdf), ..IndexOptions::default() });
+    let report = indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert!(report.skipped[0].reason.contains("no memory"), "{:?}", report.skipped);
+    reader.0.store(true, Ordering::Relaxed);
+    let report = indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    assert_eq!(report.skipped, []);
+    assert_eq!(find(&indexer.snapshot(), "omega"), ["guide.pdf"]);
 }
 
 #[test]

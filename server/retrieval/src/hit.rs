@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use text::TextRange;
 use thiserror::Error;
 
+use crate::documentation::is_documentation;
+
 /// Which signals take part in a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,6 +60,8 @@ pub struct SearchQuery {
     pub mode: SearchMode,
     /// Only files under these relative paths; all when empty.
     pub within: Vec<String>,
+    /// Only [documentation](crate::is_documentation), and what is `within`.
+    pub documentation: bool,
     /// Files that are open or mentioned: they and their neighbours stand a little higher.
     pub near: Vec<String>,
 }
@@ -69,9 +73,28 @@ impl Default for SearchQuery {
             limit: 10,
             mode: SearchMode::Hybrid,
             within: Vec::new(),
+            documentation: false,
             near: Vec::new(),
         }
     }
+}
+
+impl SearchQuery {
+    /// Whether a file may be found.
+    pub(crate) fn accepts(&self, path: &str) -> bool {
+        if self.within.is_empty() && !self.documentation {
+            return true;
+        }
+        self.within.iter().any(|folder| is_under(path, folder))
+            || self.documentation && is_documentation(path)
+    }
+}
+
+/// Whether a path is that of a folder or lies in it.
+pub(crate) fn is_under(path: &str, folder: &str) -> bool {
+    let folder = folder.trim_end_matches('/');
+    folder.is_empty()
+        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A place that was found.

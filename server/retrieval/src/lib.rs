@@ -4,6 +4,7 @@
 //! Pure functions of an [`IndexSnapshot`](indexer::IndexSnapshot): nothing here reads the index's
 //! files, keeps state or writes an answer.
 
+mod documentation;
 mod excerpt;
 mod hit;
 mod names;
@@ -13,6 +14,7 @@ mod search;
 mod symbols;
 mod words;
 
+pub use documentation::is_documentation;
 pub use hit::{Hit, SearchMode, SearchQuery, UnknownMode};
 pub use ranking::Ranking;
 pub use search::{is_supported, search, search_ranked};

@@ -13,7 +13,7 @@ use static_embedding::{Scratch, StaticEmbedding};
 
 use crate::{
     excerpt::Excerpts,
-    hit::{Hit, SearchMode, SearchQuery},
+    hit::{Hit, SearchMode, SearchQuery, is_under},
     names,
     question::Question,
     ranking::Ranking,
@@ -73,9 +73,7 @@ pub fn search_ranked(
     let expand = ranking.expansion && query.mode != SearchMode::Lexical;
     let text = said(index, &query.text);
     let question = Question::new(&text, expand);
-    let accept = |path: &str| {
-        query.within.is_empty() || query.within.iter().any(|folder| is_under(path, folder))
-    };
+    let accept = |path: &str| query.accepts(path);
     let mut candidates = Candidates::default();
     let wanted = CANDIDATES.max(query.limit * 4);
     // Words and meaning at the same time: either takes some milliseconds in a large workspace.
@@ -137,12 +135,6 @@ fn said<'text>(index: &IndexSnapshot, text: &'text str) -> Cow<'text, str> {
         .filter(|word| words::language(word).is_none_or(|name| !usual.contains(&name)))
         .collect();
     if kept.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(kept.join(" ")) }
-}
-
-fn is_under(path: &str, folder: &str) -> bool {
-    let folder = folder.trim_end_matches('/');
-    folder.is_empty()
-        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Chunks that may be the answer.
@@ -297,9 +289,7 @@ fn folder(path: &str) -> &str {
 
 /// The definitions themselves whose names fit, in their current text.
 fn definitions(index: &IndexSnapshot, query: &SearchQuery) -> Vec<Hit> {
-    let accept = |path: &str| {
-        query.within.is_empty() || query.within.iter().any(|folder| is_under(path, folder))
-    };
+    let accept = |path: &str| query.accepts(path);
     let mut texts = HashMap::<Arc<str>, Option<Arc<str>>>::new();
     let mut hits = Vec::new();
     for found in symbols::ranked(index, &query.text, &accept, query.limit) {

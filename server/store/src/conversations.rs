@@ -325,6 +325,29 @@ impl Conversations {
         )
     }
 
+    /// The latest messages of `workspace`'s conversations, at most `limit`, each with the identifier of
+    /// its conversation: for whoever looks through them in another way than by words.
+    pub fn latest_messages(
+        &self,
+        workspace: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let connection = self.lock();
+        let fail = StoreError::sqlite(&self.path);
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT c.id, m.text FROM messages AS m
+                 JOIN conversations AS c ON c.id = m.conversation
+                 WHERE c.deleted = 0 AND c.workspace = ?1
+                 ORDER BY m.number DESC LIMIT ?2",
+            )
+            .map_err(&fail)?;
+        statement
+            .query_map(params![workspace, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+            .and_then(Iterator::collect)
+            .map_err(&fail)
+    }
+
     fn summaries(
         &self,
         sql: &str,

@@ -1,4 +1,5 @@
 use std::{
+    ffi::OsStr,
     fs::Metadata,
     io,
     path::{Path, PathBuf},
@@ -40,7 +41,7 @@ const VISIBLE: &[&str] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalkOptions {
     /// Larger files are skipped, in bytes; notebooks, which carry pictures, may be eight times as
-    /// large.
+    /// large, PDFs 32 times.
     pub max_bytes: u64,
     /// Threads that list folders.
     pub threads: usize,
@@ -287,8 +288,13 @@ fn facts(
     if let Some(reason) = generated_name(&relative) {
         return skip(reason.to_owned());
     }
-    let is_notebook = absolute.extension().is_some_and(|extension| extension == "ipynb");
-    let limit = options.max_bytes * if is_notebook { 8 } else { 1 };
+    let extension = absolute.extension().map(OsStr::to_ascii_lowercase);
+    let factor = match extension.as_ref().and_then(|extension| extension.to_str()) {
+        Some("ipynb") => 8,
+        Some("pdf") => 32,
+        _ => 1,
+    };
+    let limit = options.max_bytes * factor;
     if metadata.len() > limit {
         let (size, limit) = (metadata.len() >> 10, limit >> 10);
         return skip(format!("{size} KiB, more than the limit of {limit} KiB"));

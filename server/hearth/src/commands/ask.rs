@@ -57,8 +57,8 @@ pub fn run(args: &AskArgs, global: &Global) -> Result<ExitCode> {
         shown.push_str("\nSources:\n");
     }
     for citation in &answer.citations {
-        let (first, last) = (citation.range.start.line + 1, citation.range.end.line + 1);
-        let _ = writeln!(shown, "  {}:{first}-{last}", citation.path);
+        let place = output::place(&citation.path, &citation.range, citation.page);
+        let _ = writeln!(shown, "  {place}");
     }
     output::write(&shown)?;
     Ok(ExitCode::SUCCESS)

@@ -54,9 +54,8 @@ pub fn run(args: &SearchArgs, global: &Global) -> Result<ExitCode> {
     }
     let mut shown = String::new();
     for hit in &answer.results {
-        let (first, last) = (hit.range.start.line + 1, hit.range.end.line + 1);
-        let symbol = hit.symbol.as_deref().unwrap_or_default();
-        let _ = writeln!(shown, "{}:{first}-{last}  {symbol}", hit.path);
+        let place = output::place(&hit.path, &hit.range, hit.page);
+        let _ = writeln!(shown, "{place}  {}", hit.symbol.as_deref().unwrap_or_default());
         for line in hit.text.lines().take(3) {
             let _ = writeln!(shown, "    {line}");
         }

@@ -15,8 +15,12 @@ pub struct WorkerArgs {
     arguments: Vec<OsString>,
 }
 
-/// Runs one native engine until its parent goes away.
+/// Runs one native engine until its parent goes away, or reads one PDF.
 pub fn run(args: WorkerArgs) -> Result<ExitCode> {
+    if args.arguments.iter().any(|argument| argument == "--pdf") {
+        base::be_polite();
+        return Ok(pdf_text::serve_stdio());
+    }
     if args.arguments.iter().any(|argument| argument == "--embedding") {
         let options = match inference_embed::Options::parse(args.arguments) {
             Ok(options) => options,

@@ -106,6 +106,24 @@ fn words_are_found_whatever_stands_between_them() {
 }
 
 #[test]
+fn the_latest_messages_of_a_workspace_are_handed_out() {
+    let fixture = Fixture::new();
+    let one = fixture.conversations.create("w", "one").unwrap();
+    fixture.say(&one, None, "first");
+    let elsewhere = fixture.conversations.create("v", "elsewhere").unwrap();
+    fixture.say(&elsewhere, None, "not here");
+    let two = fixture.conversations.create("w", "two").unwrap();
+    fixture.say(&two, None, "second");
+    let gone = fixture.conversations.create("w", "gone").unwrap();
+    fixture.say(&gone, None, "third");
+    fixture.conversations.delete(&gone).unwrap();
+    let latest = |limit| fixture.conversations.latest_messages("w", limit).unwrap();
+    let (second, first) = ((two, "second".to_owned()), (one, "first".to_owned()));
+    assert_eq!(latest(1), std::slice::from_ref(&second));
+    assert_eq!(latest(9), [second, first]);
+}
+
+#[test]
 fn a_deleted_conversation_is_gone_from_the_file_too() {
     let fixture = Fixture::new();
     let id = fixture.conversations.create("w", "titleofasecret").unwrap();
