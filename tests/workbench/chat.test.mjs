@@ -92,6 +92,8 @@ describe("the chat", () => {
       await until(async () => {
         await chat.getByRole("button", { name: "Attach files" }).click();
         try {
+          const written = async () => (await bench.input().inputValue({ timeout: 5_000 })).endsWith("/");
+          await until(written, "the dialog's folder", 5_000);
           await bench.input().fill(bench.path("README.md"));
           await row.waitFor({ timeout: 3_000 });
           await bench.page.keyboard.press("Enter");
