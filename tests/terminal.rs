@@ -42,7 +42,7 @@ fn index_counts_files_and_names_what_it_skipped() {
     assert_eq!(paths(&report["plain"]), ["wide.py"], "{report}");
     for (command, expected) in [
         ("index", "as plain text wide.py: line 100 is over"),
-        ("status", "as text  wide.py: line 100 is over"),
+        ("status", "as text     wide.py: line 100 is over"),
     ] {
         let shown = home.run(shop.path(), &[command]);
         assert!(shown.stdout.contains(expected), "{shown:?}");

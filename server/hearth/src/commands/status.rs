@@ -20,23 +20,26 @@ pub fn run(_args: &StatusArgs, global: &Global) -> Result<ExitCode> {
         output::json(&status)?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(&format!("hearth   {}", status.version))?;
-    output::line(&format!(
-        "index    {:?}: {} files, {} chunks, {} pending",
-        status.index.state, status.index.files, status.index.chunks, status.index.pending
-    ))?;
-    if let Some(unembedded) = status.index.unembedded.filter(|count| *count > 0) {
-        output::line(&format!("vectors  {unembedded} chunks wait for the embedding model"))?;
+    let line = |label: &str, text: &str| output::line(&format!("{label:<12}{text}"));
+    line("hearth", status.version)?;
+    let index = &status.index;
+    let (files, chunks, pending) = (index.files, index.chunks, index.pending);
+    line(
+        "index",
+        &format!("{:?}: {files} files, {chunks} chunks, {pending} pending", index.state),
+    )?;
+    if let Some(unembedded) = index.unembedded.filter(|count| *count > 0) {
+        line("vectors", &format!("{unembedded} chunks wait for the embedding model"))?;
     }
-    for plain in &status.index.plain {
-        output::line(&format!("as text  {}: {}", plain.path, plain.reason))?;
+    for plain in &index.plain {
+        line("as text", &format!("{}: {}", plain.path, plain.reason))?;
     }
     for model in &status.models {
-        output::line(&format!("{:<9}{} ({})", model.role.as_str(), model.id, model.state))?;
+        line(model.role.as_str(), &format!("{} ({})", model.id, model.state))?;
     }
     if !status.priors.is_empty() {
-        output::line(&format!("learnt   {}", status.priors.join(", ")))?;
+        line("learnt", &status.priors.join(", "))?;
     }
-    output::line(&format!("network  {}", status.network))?;
+    line("network", status.network)?;
     Ok(ExitCode::SUCCESS)
 }
