@@ -198,7 +198,7 @@ impl Embeddings {
     /// Takes over the vectors that the cache knows, and forgets those of chunks that are gone.
     fn look_up(&self, store: &VectorStore, snapshot: &IndexSnapshot) -> Result<(), InferenceError> {
         let wanted: HashSet<[u8; 16]> =
-            snapshot.files().flat_map(|rows| rows.chunks()).map(|chunk| chunk.hash).collect();
+            snapshot.files().flat_map(|rows| rows.chunk_hashes()).collect();
         self.looked_up.store(true, Ordering::Relaxed);
         self.held.write().retain(|hash, _| wanted.contains(hash));
         let unknown: Vec<[u8; 16]> = {
@@ -222,7 +222,7 @@ impl Embeddings {
         while batch.len() < BATCH {
             let Some((path, hash)) = self.preferred.lock().pop_front() else { break };
             let Some(rows) = snapshot.file(&path) else { continue };
-            let chunk = rows.chunks().iter().position(|chunk| chunk.hash == hash);
+            let chunk = rows.chunk_hashes().position(|known| known == hash);
             if let Some(chunk) = chunk
                 && !held.contains_key(&hash)
                 && taken.insert(hash)
@@ -242,8 +242,7 @@ impl Embeddings {
         let mut missing = 0;
         let mut newest: Option<(bool, i64, &Arc<FileRows>)> = None;
         for rows in snapshot.files() {
-            let lacking =
-                rows.chunks().iter().filter(|chunk| !held.contains_key(&chunk.hash)).count();
+            let lacking = rows.chunk_hashes().filter(|hash| !held.contains_key(hash)).count();
             missing += lacking;
             let rank = (snapshot.is_open(&rows.file.path), rows.file.mtime_ns);
             let better = newest.is_none_or(|(open, time, known)| {

@@ -301,7 +301,7 @@ fn definitions(index: &IndexSnapshot, query: &SearchQuery) -> Vec<Hit> {
         } else {
             Arc::new(index.rows_of(path, text))
         };
-        let known = found.symbol();
+        let Some(known) = found.symbol() else { continue };
         let current = rows
             .symbols()
             .iter()
@@ -387,7 +387,7 @@ fn add_symbols(
     // names beside what it asks for.
     let shared = if brief { 1.0 } else { ranking.mentioned / exact.len().max(1) as f32 };
     for found in exact {
-        let name = found.symbol().name_range;
+        let Some(name) = found.symbol().map(|symbol| symbol.name_range) else { continue };
         let chunk = found.rows.chunks().iter().position(|chunk| chunk.range.contains_range(name));
         let Some(chunk) = chunk else { continue };
         candidates.add(&found.rows, chunk, ranking.symbols * shared * found.score, "symbol");
@@ -412,7 +412,7 @@ fn add_paths(
             let ends = path.strip_suffix(&named);
             let ends = ends.is_some_and(|head| head.is_empty() || head.ends_with('/'));
             let folder = !named.is_empty() && is_under(&path, &named);
-            if (ends || folder) && !rows.chunks().is_empty() {
+            if (ends || folder) && rows.chunk_count() > 0 {
                 // A path that is named whole is meant before those that only end like it.
                 let weight = if path == named { 1.0 } else { 0.8 };
                 let weight = ranking.paths * if folder && !ends { 0.3 } else { weight };

@@ -1,6 +1,6 @@
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
-use indexer::{FileRows, IndexSnapshot, SymbolRow};
+use indexer::{FileRows, IndexSnapshot, SymbolHead, SymbolRow};
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
     pattern::{AtomKind, CaseMatching, Normalization, Pattern},
@@ -46,23 +46,26 @@ pub fn file_symbols(index: &IndexSnapshot, path: &str) -> Vec<SymbolHit> {
 /// there are none, names one typing mistake away. `Type::name` asks for one in that type.
 pub fn symbols(index: &IndexSnapshot, query: &str, limit: usize) -> Vec<SymbolHit> {
     let found = ranked(index, query, &|_| true, limit);
-    found.iter().map(|found| hit(&found.rows, found.symbol(), found.score)).collect()
+    found.iter().filter_map(|found| Some(hit(&found.rows, found.symbol()?, found.score))).collect()
 }
 
 /// A definition and how well its name fits.
 pub(crate) struct Ranked {
     pub(crate) rows: Arc<FileRows>,
     at: usize,
+    /// Length of its name.
+    length: usize,
     pub(crate) score: f32,
 }
 
 impl Ranked {
-    pub(crate) fn symbol(&self) -> &SymbolRow {
-        &self.rows.symbols()[self.at]
+    /// The definition itself, for which its file is unpacked.
+    pub(crate) fn symbol(&self) -> Option<&SymbolRow> {
+        self.rows.symbols().get(self.at)
     }
 
     fn order(&self, other: &Self) -> Ordering {
-        let key = |ranked: &Self| (ranked.symbol().name.len(), Arc::clone(&ranked.rows.file.path));
+        let key = |ranked: &Self| (ranked.length, Arc::clone(&ranked.rows.file.path));
         other
             .score
             .total_cmp(&self.score)
@@ -88,15 +91,16 @@ pub(crate) fn ranked(
     let mut scorer = Scorer::new(name);
     let mut found = Vec::new();
     for rows in index.files().filter(|rows| accept(&rows.file.path)) {
-        for (at, symbol) in rows.symbols().iter().enumerate() {
-            let Some(mut score) = scorer.score(symbol) else { continue };
+        for (at, symbol) in rows.symbol_heads().enumerate() {
+            let Some(mut score) = scorer.score(&symbol) else { continue };
             if let Some(container) = container {
-                score *= within(container, symbol, &rows.file.path);
+                score *= within(container, &symbol, &rows.file.path);
             }
             if names::is_beside_the_point(&rows.file.path) {
                 score *= 0.97;
             }
-            found.push(Ranked { rows: Arc::clone(rows), at, score });
+            let length = symbol.name.len();
+            found.push(Ranked { rows: Arc::clone(rows), at, length, score });
         }
         if found.len() > limit.max(16) * 64 {
             found.sort_unstable_by(Ranked::order);
@@ -133,9 +137,9 @@ impl<'name> Scorer<'name> {
         Self { name, plain, pattern, matcher, characters, best }
     }
 
-    fn score(&mut self, symbol: &SymbolRow) -> Option<f32> {
-        let name: &str = &symbol.name;
-        let kind = match &*symbol.kind {
+    fn score(&mut self, symbol: &SymbolHead<'_>) -> Option<f32> {
+        let name = symbol.name;
+        let kind = match symbol.kind {
             "field" | "variable" | "heading" => 0.0,
             "constant" | "module" => 0.005,
             _ => 0.01,
@@ -159,10 +163,9 @@ impl<'name> Scorer<'name> {
 }
 
 /// How well the place of a definition fits what was named before its name.
-fn within(container: &str, symbol: &SymbolRow, path: &str) -> f32 {
+fn within(container: &str, symbol: &SymbolHead<'_>, path: &str) -> f32 {
     let wanted = names::plain(names::qualified(container).1);
-    let stands_in =
-        symbol.container.as_deref().map(|container| names::plain(names::qualified(container).1));
+    let stands_in = symbol.container.map(|container| names::plain(names::qualified(container).1));
     if stands_in.is_some_and(|container| container == wanted) {
         return 1.0;
     }
@@ -178,11 +181,12 @@ fn mistyped(index: &IndexSnapshot, name: &str, accept: &dyn Fn(&str) -> bool) ->
     }
     let mut found = Vec::new();
     for rows in index.files().filter(|rows| accept(&rows.file.path)) {
-        for (at, symbol) in rows.symbols().iter().enumerate() {
+        for (at, symbol) in rows.symbol_heads().enumerate() {
             if symbol.name.len().abs_diff(name.len()) <= 2
-                && names::one_edit_apart(&names::plain(&symbol.name), &wanted)
+                && names::one_edit_apart(&names::plain(symbol.name), &wanted)
             {
-                found.push(Ranked { rows: Arc::clone(rows), at, score: 0.5 });
+                let length = symbol.name.len();
+                found.push(Ranked { rows: Arc::clone(rows), at, length, score: 0.5 });
             }
         }
     }

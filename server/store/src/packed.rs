@@ -36,7 +36,7 @@ impl Writer {
 }
 
 /// Reads the values back. Damaged bytes end early and do nothing worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -62,6 +62,23 @@ impl<'a> Reader<'a> {
     pub(crate) fn optional(&mut self) -> Option<Option<&'a str>> {
         let Some(length) = self.number()?.checked_sub(1) else { return Some(None) };
         self.take(length).map(Some)
+    }
+
+    /// Goes behind a text without looking at it.
+    pub(crate) fn pass_text(&mut self) -> Option<()> {
+        let length = self.number()?;
+        self.pass(length)
+    }
+
+    /// Goes behind a text or none without looking at it.
+    pub(crate) fn pass_optional(&mut self) -> Option<()> {
+        let length = self.number()?.saturating_sub(1);
+        self.pass(length)
+    }
+
+    fn pass(&mut self, length: usize) -> Option<()> {
+        self.0 = self.0.get(length..)?;
+        Some(())
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

@@ -77,6 +77,17 @@ pub struct SymbolRow {
     pub doc: Option<Arc<str>>,
 }
 
+/// What a definition is looked for by, read from a packed row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SymbolHead<'a> {
+    /// Name as written.
+    pub name: &'a str,
+    /// Kind, such as `function`.
+    pub kind: &'a str,
+    /// What it stands in, such as the type of a method.
+    pub container: Option<&'a str>,
+}
+
 /// One file with everything found in it. Chunks and symbols stay packed, as they are stored, until they are
 /// first looked at.
 #[derive(Clone)]
@@ -140,6 +151,25 @@ impl FileRows {
         self.counts().map_or(0, |(_, symbols)| symbols)
     }
 
+    /// The hashes of its chunks in their order, without unpacking the file.
+    pub fn chunk_hashes(&self) -> impl Iterator<Item = [u8; 16]> {
+        let (mut reader, count) =
+            self.reader().map_or_else(Default::default, |parts| (parts.0, parts.1));
+        (0..count).map_while(move |_| chunk_hash(&mut reader))
+    }
+
+    /// The heads of its symbols in their order, without unpacking the file.
+    pub fn symbol_heads(&self) -> impl Iterator<Item = SymbolHead<'_>> {
+        let parts = self.reader();
+        let (mut reader, count) = parts
+            .and_then(|(mut reader, chunks, symbols)| {
+                (0..chunks).try_for_each(|_| chunk_hash(&mut reader).map(drop))?;
+                Some((reader, symbols))
+            })
+            .unwrap_or_default();
+        (0..count).map_while(move |_| symbol_head(&mut reader))
+    }
+
     /// Lets go of what can be unpacked again.
     pub fn compact(&mut self) {
         self.content = OnceLock::new();
@@ -151,8 +181,14 @@ impl FileRows {
     }
 
     fn counts(&self) -> Option<(usize, usize)> {
+        self.reader().map(|(_, chunks, symbols)| (chunks, symbols))
+    }
+
+    /// What reads the first chunk, with the numbers of chunks and symbols.
+    fn reader(&self) -> Option<(Reader<'_>, usize, usize)> {
         let mut reader = Reader(&self.packed);
-        Some((reader.number()?, reader.number()?))
+        let (chunks, symbols) = (reader.number()?, reader.number()?);
+        Some((reader, chunks, symbols))
     }
 
     fn content(&self) -> &Content {
@@ -294,6 +330,25 @@ fn symbol(reader: &mut Reader<'_>, kinds: &mut Kinds) -> Option<SymbolRow> {
         container: reader.optional()?.map(Into::into),
         doc: reader.optional()?.map(Into::into),
     })
+}
+
+/// Passes a chunk but for its hash.
+fn chunk_hash(reader: &mut Reader<'_>) -> Option<[u8; 16]> {
+    read_span(reader)?;
+    let hash = reader.array()?;
+    (0..4).try_for_each(|_| reader.pass_optional())?;
+    Some(hash)
+}
+
+/// Passes a symbol but for its head.
+fn symbol_head<'a>(reader: &mut Reader<'a>) -> Option<SymbolHead<'a>> {
+    read_span(reader)?;
+    read_range(reader)?;
+    let (name, kind) = (reader.text()?, reader.text()?);
+    reader.pass_text()?;
+    let container = reader.optional()?;
+    reader.pass_optional()?;
+    Some(SymbolHead { name, kind, container })
 }
 
 /// Shares the few kinds that repeat.

@@ -91,6 +91,31 @@ fn rows_come_back_as_they_were_written() {
 }
 
 #[test]
+fn heads_and_hashes_are_read_from_the_packed_row() {
+    let mut rows = rows("a.rs", &["one", "two"]);
+    rows.compact();
+    let heads: Vec<_> =
+        rows.symbol_heads().map(|head| (head.name, head.kind, head.container)).collect();
+    assert_eq!(heads, [("one", "function", Some("Type")), ("two", "function", Some("Type"))]);
+    assert!(rows.chunk_hashes().eq([[0; 16], [1; 16]]));
+    assert_eq!((rows.chunk_count(), rows.symbol_count()), (2, 2));
+    assert!(rows.chunks().iter().map(|chunk| chunk.hash).eq(rows.chunk_hashes()));
+    assert!(rows.symbols().iter().map(|symbol| &*symbol.name).eq(heads.iter().map(|head| head.0)));
+
+    let whole = rows.packed().to_vec();
+    for end in 0..whole.len() {
+        let cut = FileRows::of_packed(
+            rows.file.clone(),
+            &whole[..end],
+            Matrix::default(),
+            Links::default(),
+        );
+        assert!(cut.symbol_heads().count() <= 2 && cut.symbols().len() <= 2);
+        assert!(cut.chunk_hashes().count() <= 2 && cut.chunks().len() <= 2);
+    }
+}
+
+#[test]
 fn removed_files_stay_pending_until_the_lexical_index_has_committed() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = IndexStore::open(folder.path()).unwrap();
