@@ -22,6 +22,8 @@ pub enum Quantization {
     Q4_0,
     /// Four bits, better scales; needs rows of a multiple of 256 weights.
     Q4KM,
+    /// Six bits where rows are a multiple of 256 weights, else as [`Q8_0`](Self::Q8_0).
+    Q6K,
     /// Eight bits and a scale for 32 weights; hardly a loss.
     Q8_0,
 }
@@ -33,8 +35,9 @@ impl FromStr for Quantization {
         match name.to_ascii_uppercase().as_str() {
             "Q4_0" => Ok(Self::Q4_0),
             "Q4_K_M" => Ok(Self::Q4KM),
+            "Q6_K" => Ok(Self::Q6K),
             "Q8_0" => Ok(Self::Q8_0),
-            _ => Err(format!("`{name}` is none of Q4_0, Q4_K_M and Q8_0")),
+            _ => Err(format!("`{name}` is none of Q4_0, Q4_K_M, Q6_K and Q8_0")),
         }
     }
 }
@@ -65,6 +68,7 @@ pub fn quantize(
     params.ftype = match quantization {
         Quantization::Q4_0 => llama_cpp_sys_2::LLAMA_FTYPE_MOSTLY_Q4_0,
         Quantization::Q4KM => llama_cpp_sys_2::LLAMA_FTYPE_MOSTLY_Q4_K_M,
+        Quantization::Q6K => llama_cpp_sys_2::LLAMA_FTYPE_MOSTLY_Q6_K,
         Quantization::Q8_0 => llama_cpp_sys_2::LLAMA_FTYPE_MOSTLY_Q8_0,
     };
     // SAFETY: strings and parameters outlive the call, which catches its own exceptions.
