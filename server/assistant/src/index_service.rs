@@ -20,6 +20,8 @@ use crate::AssistantError;
 /// How long a question waits for the first pass over a workspace. After that it is answered from
 /// what is there.
 const FIRST_PASS: Duration = Duration::from_secs(10);
+/// How long a request waits for changes that are being taken in.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// How long after a failure the index is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -136,11 +138,11 @@ impl IndexService {
     }
 
     /// Waits for the first pass, but not for long, and hands back what there is, with all changes
-    /// that were made before this call.
+    /// that were made before this call, unless they are so many that taking them in takes longer.
     pub fn current(&self, cancel: &CancelToken) -> Result<IndexSnapshot, AssistantError> {
         self.wait_for_first_pass(cancel)?;
         let indexer = self.indexer()?;
-        indexer.settle();
+        indexer.settle_within(SETTLED);
         Ok(indexer.snapshot())
     }
 

@@ -75,6 +75,7 @@ impl InstantService {
         let (service, index) = (Arc::downgrade(self), Arc::downgrade(index));
         let notices = self.notices.clone();
         let started = thread::Builder::new().name("instant".into()).spawn(move || {
+            base::be_polite();
             while notices.take_settled(QUIET, LIMIT, |(), ()| ()).is_some() {
                 if follow(&service, &index).is_none() {
                     return;

@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use base::CancelToken;
@@ -225,12 +226,17 @@ impl Indexer {
 
     /// Waits until everything said so far is searchable.
     pub fn settle(&self) {
-        self.shared.queue.settle(false);
+        self.shared.queue.settle(false, None);
+    }
+
+    /// The same, but for no longer than `limit`: a checkout takes seconds to be looked through.
+    pub fn settle_within(&self, limit: Duration) {
+        self.shared.queue.settle(false, Some(Instant::now() + limit));
     }
 
     /// Waits until everything said so far is searchable and stored.
     pub fn store(&self) {
-        self.shared.queue.settle(true);
+        self.shared.queue.settle(true, None);
     }
 
     /// The index as it is now.

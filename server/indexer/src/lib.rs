@@ -25,4 +25,4 @@ pub use report::{
     Stage,
 };
 pub use snapshot::{Found, IndexSnapshot};
-pub use store::{ChunkRow, FileRow, FileRows, ImportRow, Links, SymbolHead, SymbolRow, Uses};
+pub use store::{ChunkRow, FileRow, FileRows, ImportRow, Letters, Links, SymbolHead, SymbolRow, Uses};

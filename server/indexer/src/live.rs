@@ -59,6 +59,8 @@ struct State {
     answered: u64,
     /// One of them waits for it to be stored.
     store: bool,
+    /// The thread is at what it took last.
+    busy: bool,
 }
 
 /// What the thread takes at once.
@@ -111,14 +113,26 @@ impl Queue {
         self.say(|state| state.closed = true);
     }
 
-    pub(crate) fn settle(&self, store: bool) {
+    /// Waits until everything said before is done, at most until `deadline`.
+    pub(crate) fn settle(&self, store: bool, deadline: Option<Instant>) {
         let mut state = self.state.lock();
+        let nothing = state.dirty.is_empty() && state.documents.is_empty() && !state.rescan;
+        if nothing && !state.busy && !state.woken && !store {
+            return;
+        }
         state.asked += 1;
         state.store |= store;
         let round = state.asked;
         self.changed.notify_one();
         while state.answered < round && !state.closed {
-            self.settled.wait(&mut state);
+            match deadline {
+                None => self.settled.wait(&mut state),
+                Some(deadline) => {
+                    if self.settled.wait_until(&mut state, deadline).timed_out() {
+                        return;
+                    }
+                }
+            }
         }
     }
 
@@ -130,6 +144,7 @@ impl Queue {
     /// Waits for work, at most until `wake`. While paused only the editor's texts are taken.
     fn take(&self, wake: Option<Instant>, paused: impl Fn() -> bool) -> Work {
         let mut state = self.state.lock();
+        state.busy = false;
         loop {
             let resting = paused();
             let disk = !resting && (!state.dirty.is_empty() || state.rescan);
@@ -148,6 +163,7 @@ impl Queue {
                 };
                 let (watch, closed) = (state.watch, state.closed);
                 let store = std::mem::take(&mut state.store);
+                state.busy = true;
                 return Work { dirty, documents, rescan, watch, closed, settle, store };
             }
             match wake {
@@ -385,7 +401,11 @@ impl Live {
             })
         });
         let directories = Arc::clone(&shared.directories.lock());
+        if Arc::ptr_eq(&directories, &self.watched) {
+            return;
+        }
         if *directories == *self.watched {
+            self.watched = directories;
             return;
         }
         let list: Vec<PathBuf> = directories.iter().cloned().collect();

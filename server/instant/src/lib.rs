@@ -227,12 +227,14 @@ fn merge(parts: &mut Vec<Part>, places: &mut HashMap<Arc<str>, Place>) {
             (None, None) => return,
         };
         let mut files = Vec::new();
-        for part in parts.drain(range.clone()) {
+        for part in parts.get(range.clone()).unwrap_or_default() {
             let alive = part.segment.files().zip(part.dead.iter()).filter(|(_, dead)| !**dead);
-            files.extend(alive.map(|((path, tokens), _)| (path, tokens)));
+            files.extend(alive.map(|(file, _)| file));
         }
-        let tail = parts.split_off(range.start);
-        push(parts, places, Segment::build(files));
+        let merged = Segment::build(files);
+        let tail = parts.split_off(range.end);
+        parts.truncate(range.start);
+        push(parts, places, merged);
         parts.extend(tail);
     }
 }

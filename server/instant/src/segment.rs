@@ -7,6 +7,10 @@ use crate::vocabulary::{BOUNDARY, Code, Id, id};
 /// How many tokens before a place are compared. Longer agreement is copying, and 20 tell it well enough.
 pub(crate) const MAX_ORDER: usize = 20;
 
+/// So many tokens before a place are compared by their low bits first.
+const KEYED: usize = 4;
+const KEY_BITS: Id = (1 << 21) - 1;
+
 /// The token and its place in the order.
 pub(crate) const BYTES_PER_TOKEN: usize = 8;
 
@@ -35,16 +39,17 @@ pub(crate) struct Match {
 }
 
 impl Segment {
-    pub(crate) fn build(mut files: Vec<(Arc<str>, Vec<Code>)>) -> Self {
+    /// Each file's tokens are let go of as soon as they are copied.
+    pub(crate) fn build<T: AsRef<[Code]>>(mut files: Vec<(Arc<str>, T)>) -> Self {
         files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let total = 1 + files.iter().map(|(_, codes)| codes.len() + 1).sum::<usize>();
+        let total = 1 + files.iter().map(|(_, codes)| codes.as_ref().len() + 1).sum::<usize>();
         let mut codes = Vec::with_capacity(total);
         codes.push(BOUNDARY);
         let (mut starts, mut paths) = (Vec::new(), Vec::new());
         for (path, file) in files {
             starts.push(codes.len() as u32);
             paths.push(path);
-            codes.extend(file);
+            codes.extend_from_slice(file.as_ref());
             codes.push(BOUNDARY);
         }
         let mut segment = Self { codes, order: Vec::new(), starts, paths };
@@ -52,22 +57,56 @@ impl Segment {
         segment
     }
 
-    /// Sorts by three tokens in one number first, which settles most comparisons without a look at the text.
+    /// Counts by the token before, then sorts the places of each such token by three more in one number, which
+    /// settles most comparisons without a look at the text. Beside the result it needs room for the places of
+    /// one token.
     fn sorted(&self) -> Vec<u32> {
-        let bits = |place: usize, back: usize| u64::from(self.before(place, back)) & 0x1f_ffff;
-        let mut keyed: Vec<(u64, u32)> = (1..self.codes.len())
-            .filter(|place| self.codes.get(*place).is_some_and(|code| *code != BOUNDARY))
-            .map(|place| {
-                let key = bits(place, 0) << 42 | bits(place, 1) << 21 | bits(place, 2);
-                (key, place as u32)
-            })
-            .collect();
-        keyed.sort_unstable_by(|a, b| {
-            a.0.cmp(&b.0)
-                .then_with(|| self.compare_places(a.1 as usize, b.1 as usize))
-                .then(a.1.cmp(&b.1))
-        });
-        keyed.into_iter().map(|(_, place)| place).collect()
+        let bits = |place: u32, back: usize| self.before(place as usize, back) & KEY_BITS;
+        let places = || {
+            let codes = (0..).zip(&self.codes).skip(1);
+            codes.filter(|(_, code)| **code != BOUNDARY).map(|(place, _): (u32, _)| place)
+        };
+        let mut ends = Vec::new();
+        for place in places() {
+            let token = bits(place, 0) as usize;
+            if ends.len() <= token {
+                ends.resize(token + 1, 0);
+            }
+            ends[token] += 1;
+        }
+        let mut count = 0;
+        for end in &mut ends {
+            (*end, count) = (count, count + *end);
+        }
+        let mut order = vec![0; count];
+        for place in places() {
+            let end = &mut ends[bits(place, 0) as usize];
+            order[*end] = place;
+            *end += 1;
+        }
+        let mut keyed: Vec<(u64, u32)> = Vec::new();
+        let mut start = 0;
+        for end in ends {
+            let bucket = &mut order[start..end];
+            start = end;
+            if bucket.len() < 2 {
+                continue;
+            }
+            keyed.clear();
+            keyed.extend(bucket.iter().map(|place| {
+                let key = (1..KEYED).fold(0, |key, back| key << 21 | u64::from(bits(*place, back)));
+                (key, *place)
+            }));
+            keyed.sort_unstable_by(|a, b| {
+                a.0.cmp(&b.0)
+                    .then_with(|| self.compare_places(a.1 as usize, b.1 as usize))
+                    .then(a.1.cmp(&b.1))
+            });
+            for (place, (_, sorted)) in bucket.iter_mut().zip(&keyed) {
+                *place = *sorted;
+            }
+        }
+        order
     }
 
     /// Number of tokens.
@@ -89,9 +128,9 @@ impl Segment {
     }
 
     /// Every file's path and tokens.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (Arc<str>, Vec<Code>)> + '_ {
+    pub(crate) fn files(&self) -> impl Iterator<Item = (Arc<str>, &[Code])> {
         self.paths.iter().enumerate().map(|(file, path)| {
-            (path.clone(), self.codes.get(self.range(file)).unwrap_or_default().to_vec())
+            (path.clone(), self.codes.get(self.range(file)).unwrap_or_default())
         })
     }
 
@@ -180,10 +219,10 @@ fn compare(a: impl Fn(usize) -> Id, b: impl Fn(usize) -> Id) -> Ordering {
     Ordering::Equal
 }
 
-/// The order of [`Segment::sorted`]: the low 21 bits of three tokens, then all of every token.
+/// The order of [`Segment::sorted`]: the low bits of the nearest tokens, then all of every token.
 fn compare_keyed(a: impl Fn(usize) -> Id, b: impl Fn(usize) -> Id) -> Ordering {
-    for back in 0..3 {
-        let (a, b) = (a(back) & 0x1f_ffff, b(back) & 0x1f_ffff);
+    for back in 0..KEYED {
+        let (a, b) = (a(back) & KEY_BITS, b(back) & KEY_BITS);
         if a != b {
             return a.cmp(&b);
         }
@@ -198,7 +237,8 @@ mod tests {
 
     fn segment(files: &[&[Id]]) -> Segment {
         let files = files.iter().enumerate().map(|(file, ids)| {
-            (Arc::from(file.to_string()), ids.iter().map(|id| code(*id, 0)).collect())
+            let codes: Vec<Code> = ids.iter().map(|id| code(*id, 0)).collect();
+            (Arc::from(file.to_string()), codes)
         });
         Segment::build(files.collect())
     }
@@ -230,7 +270,7 @@ mod tests {
     fn files_come_back_as_they_went_in() {
         let segment = segment(&[&[10, 11], &[12]]);
         let files: Vec<_> = segment.files().collect();
-        assert_eq!(files, [("0".into(), vec![40, 44]), ("1".into(), vec![48])]);
+        assert_eq!(files, [("0".into(), [40, 44].as_slice()), ("1".into(), &[48])]);
         assert_eq!((segment.file_len(0), segment.file_len(1), segment.file_len(2)), (2, 1, 0));
     }
 

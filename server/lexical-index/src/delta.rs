@@ -60,8 +60,12 @@ impl DeltaDocument {
     }
 
     /// The length as the committed index would remember it, in one byte.
+    pub(crate) fn length_id(&self, field: Field) -> u8 {
+        FieldNormReader::fieldnorm_to_id(self.lengths[field as usize])
+    }
+
+    /// The length that the one byte stands for.
     pub(crate) fn length(&self, field: Field) -> u32 {
-        let exact = self.lengths[field as usize];
-        FieldNormReader::id_to_fieldnorm(FieldNormReader::fieldnorm_to_id(exact))
+        FieldNormReader::id_to_fieldnorm(self.length_id(field))
     }
 }

@@ -1,3 +1,5 @@
+use tantivy::fieldnorm::FieldNormReader;
+
 use crate::document::Field;
 
 /// A term of a query.
@@ -48,11 +50,15 @@ impl Field {
         }
     }
 
-    /// What `frequency` occurrences in a field of `length` terms add to the weighted frequency.
-    pub(crate) fn weighted(self, frequency: f32, length: f32, average: f32) -> f32 {
+    /// What one occurrence adds to the weighted frequency, by the length of the field in the one byte that the
+    /// index remembers of it.
+    pub(crate) fn factors(self, average: f32) -> [f32; 256] {
         let FieldWeight { weight, length: b } = self.weight();
-        let relative = if average > 0.0 { length / average } else { 1.0 };
-        weight * frequency / (1.0 - b + b * relative)
+        std::array::from_fn(|id| {
+            let length = FieldNormReader::id_to_fieldnorm(id as u8) as f32;
+            let relative = if average > 0.0 { length / average } else { 1.0 };
+            weight / (1.0 - b + b * relative)
+        })
     }
 }
 

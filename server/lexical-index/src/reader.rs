@@ -26,16 +26,24 @@ struct Inner {
     _searcher: Option<Searcher>,
     fields: Fields,
     segments: Vec<Segment>,
-    totals: OnceLock<Totals>,
+    files: OnceLock<Files>,
 }
 
-/// Sums over the committed documents: of all, and of each file, to be taken away when it is hidden.
+/// The files of the committed documents, each by its place in a list, so that what ranking asks of every
+/// document needs no lookup.
 #[derive(Default)]
-struct Totals {
+struct Files {
+    /// Their numbers.
+    numbers: Vec<u64>,
+    places: HashMap<u64, usize>,
+    /// The documents of each, to be taken away when it is hidden.
+    sums: Vec<Sum>,
     all: Sum,
-    files: HashMap<u64, Sum>,
+    /// For every document of each segment the place of its file; 0 for one that is deleted.
+    of_documents: Vec<Vec<u32>>,
 }
 
+/// Sums over documents.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     documents: usize,
@@ -75,11 +83,19 @@ pub struct StoredDocument {
     pub digest: u64,
 }
 
-/// Totals that ranking needs: of the committed documents that still hold and of the delta's.
-struct Statistics {
+/// What one search ranks with: the committed documents that still hold and those of the delta.
+struct Search<'index> {
+    files: &'index Files,
+    delta: &'index Delta<'index>,
+    /// For each file whether its committed documents no longer hold; empty when all do.
+    hidden: Vec<bool>,
+    /// The place of the file of each document of the delta, behind those of the committed ones.
+    fresh_files: Vec<usize>,
+    /// Number of files, those of the delta among them.
+    file_count: usize,
     documents: usize,
-    /// Mean number of terms of each field.
-    averages: [f32; 5],
+    /// What one occurrence counts, by field and by the length of the field as a byte remembers it.
+    factors: [[f32; 256]; 5],
 }
 
 impl LexicalReader {
@@ -100,7 +116,7 @@ impl LexicalReader {
                 _searcher: Some(searcher),
                 fields,
                 segments,
-                totals: OnceLock::new(),
+                files: OnceLock::new(),
             }),
         })
     }
@@ -111,7 +127,7 @@ impl LexicalReader {
             _searcher: None,
             fields: Fields::new(),
             segments: Vec::new(),
-            totals: OnceLock::new(),
+            files: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -138,54 +154,32 @@ impl LexicalReader {
         accept: &dyn Fn(u64) -> bool,
         limit: usize,
     ) -> Result<(Vec<LexicalHit>, Vec<f32>), LexicalError> {
-        let statistics = self.statistics(delta);
-        let mut scores: Vec<Vec<f32>> =
-            self.inner.segments.iter().map(|segment| vec![0.0; segment.max()]).collect();
-        let mut fresh = vec![0.0; delta.documents.len()];
+        let search = self.begin(delta);
+        let sizes = self.inner.segments.iter().map(Segment::max).chain([delta.documents.len()]);
+        let mut scores: Vec<Vec<f32>> = sizes.clone().map(|size| vec![0.0; size]).collect();
+        let mut matches: Vec<Part> = sizes.map(Part::new).collect();
         let mut rarities = Vec::with_capacity(query.terms.len());
-        let mut matches = self.matches(delta);
-        let mut files = HashMap::<u64, f32>::new();
-        let mut best_of_file = HashMap::<u64, f32>::new();
+        let mut of_files = vec![0.0_f32; search.file_count];
+        let mut best_of_files = Part::new(search.file_count);
         for term in &query.terms {
             let spellings = std::iter::once((term.text.as_str(), 1.0))
                 .chain(term.variants.iter().map(|(text, share)| (text.as_str(), *share)));
             for (text, share) in spellings {
-                self.collect(text, share, delta, &statistics, &mut matches)?;
+                self.collect(text, share, &search, &mut matches)?;
             }
-            let with = matches.count();
-            let rarity = if with == 0 { 0.0 } else { ranking::rarity(with, statistics.documents) };
+            let with = matches.iter().map(|part| part.touched.len()).sum();
+            let rarity = if with == 0 { 0.0 } else { ranking::rarity(with, search.documents) };
             rarities.push(rarity);
-            let (last, committed) = matches.0.split_last_mut().expect("the delta has a part");
-            let mut count = |file: u64, score: &mut f32, frequency: f32| {
-                let gain = term.weight * ranking::score(rarity, frequency);
-                *score += gain;
-                let best = best_of_file.entry(file).or_default();
-                *best = best.max(gain);
-            };
-            for ((segment, scores), part) in
-                self.inner.segments.iter().zip(&mut scores).zip(committed)
-            {
-                part.drain(|at, frequency| {
-                    let file = segment.files.first(at as u32).unwrap_or_default();
-                    count(file, &mut scores[at], frequency);
+            for (number, (part, scores)) in matches.iter_mut().zip(&mut scores).enumerate() {
+                part.drain(|document, frequency| {
+                    let gain = term.weight * ranking::score(rarity, frequency);
+                    scores[document] += gain;
+                    best_of_files.raise(search.file_of(number, document), gain);
                 });
             }
-            last.drain(|at, frequency| {
-                count(delta.documents[at].file, &mut fresh[at], frequency);
-            });
-            for (file, best) in best_of_file.drain() {
-                *files.entry(file).or_default() += best;
-            }
+            best_of_files.drain(|file, best| of_files[file] += best);
         }
-        Ok((self.best(&scores, &fresh, &files, delta, accept, limit), rarities))
-    }
-
-    /// Number of documents that hold `term` in any field.
-    pub fn documents_with(&self, term: &str, delta: &Delta<'_>) -> Result<usize, LexicalError> {
-        let statistics = Statistics { documents: 0, averages: [1.0; 5] };
-        let mut matches = self.matches(delta);
-        self.collect(term, 1.0, delta, &statistics, &mut matches)?;
-        Ok(matches.count())
+        Ok((self.best(&scores, &of_files, &search, accept, limit), rarities))
     }
 
     /// Every committed document, sorted.
@@ -205,91 +199,102 @@ impl LexicalReader {
         Ok(documents)
     }
 
-    fn statistics(&self, delta: &Delta<'_>) -> Statistics {
-        let totals = self.inner.totals.get_or_init(|| self.totals());
-        let Sum { mut documents, mut terms } = totals.all;
-        for hidden in delta.hidden.iter().filter_map(|file| totals.files.get(file)) {
-            documents -= hidden.documents;
-            for (total, hidden) in terms.iter_mut().zip(hidden.terms) {
+    fn files(&self) -> &Files {
+        self.inner.files.get_or_init(|| {
+            let mut files = Files::default();
+            for segment in &self.inner.segments {
+                files.add(segment);
+            }
+            files
+        })
+    }
+
+    fn begin<'index>(&'index self, delta: &'index Delta<'index>) -> Search<'index> {
+        let files = self.files();
+        let Sum { mut documents, mut terms } = files.all;
+        let hidden: Vec<usize> =
+            delta.hidden.iter().filter_map(|number| files.places.get(number).copied()).collect();
+        for sum in hidden.iter().filter_map(|place| files.sums.get(*place)) {
+            documents -= sum.documents;
+            for (total, hidden) in terms.iter_mut().zip(sum.terms) {
                 *total -= hidden;
             }
         }
         documents += delta.documents.len();
+        let mut new_places = HashMap::<u64, usize>::new();
+        let mut fresh_files = Vec::with_capacity(delta.documents.len());
         for document in &delta.documents {
             for (total, field) in terms.iter_mut().zip(Field::ALL) {
                 *total += u64::from(document.length(field));
             }
+            let next = files.numbers.len() + new_places.len();
+            let known = files.places.get(&document.file).copied();
+            let place = known.unwrap_or_else(|| *new_places.entry(document.file).or_insert(next));
+            fresh_files.push(place);
         }
         let averages = terms.map(|total| total as f32 / documents.max(1) as f32);
-        Statistics { documents, averages }
-    }
-
-    fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for segment in &self.inner.segments {
-            for document in segment.reader.doc_ids_alive() {
-                let file = segment.files.first(document).unwrap_or_default();
-                let of_file = totals.files.entry(file).or_default();
-                of_file.documents += 1;
-                totals.all.documents += 1;
-                for (number, norms) in segment.norms.iter().enumerate() {
-                    let length = u64::from(norms.fieldnorm(document));
-                    of_file.terms[number] += length;
-                    totals.all.terms[number] += length;
-                }
+        let mut flags = Vec::new();
+        if !hidden.is_empty() {
+            flags.resize(files.numbers.len(), false);
+            for place in hidden {
+                flags[place] = true;
             }
         }
-        totals
+        Search {
+            files,
+            delta,
+            hidden: flags,
+            fresh_files,
+            file_count: files.numbers.len() + new_places.len(),
+            documents,
+            factors: Field::ALL.map(|field| field.factors(averages[field as usize])),
+        }
     }
 
-    fn matches(&self, delta: &Delta<'_>) -> Matches {
-        let sizes = self.inner.segments.iter().map(Segment::max);
-        Matches(sizes.chain([delta.documents.len()]).map(Part::new).collect())
-    }
-
-    /// Adds the weighted frequency of one spelling in every document that holds it.
+    /// Adds the weighted frequency of one spelling in every document that holds it; the last part is that of
+    /// the delta.
     fn collect(
         &self,
         text: &str,
         share: f32,
-        delta: &Delta<'_>,
-        statistics: &Statistics,
-        matches: &mut Matches,
+        search: &Search<'_>,
+        matches: &mut [Part],
     ) -> Result<(), LexicalError> {
-        for (number, segment) in self.inner.segments.iter().enumerate() {
+        for (number, (segment, part)) in
+            self.inner.segments.iter().zip(matches.iter_mut()).enumerate()
+        {
             for field in Field::ALL {
-                let term = Term::from_field_text(self.inner.fields.text(field), text);
-                let inverted = segment.reader.inverted_index(self.inner.fields.text(field))?;
+                let schema_field = self.inner.fields.text(field);
+                let term = Term::from_field_text(schema_field, text);
+                let inverted = segment.reader.inverted_index(schema_field)?;
                 let postings = inverted
                     .read_postings(&term, IndexRecordOption::WithFreqs)
                     .map_err(tantivy::TantivyError::from)?;
                 let Some(mut postings) = postings else { continue };
-                let average = statistics.averages[field as usize];
+                let factors = &search.factors[field as usize];
                 let norms = &segment.norms[field as usize];
                 let mut document = postings.doc();
                 while document != TERMINATED {
-                    if !segment.reader.is_deleted(document) && !segment.is_hidden(document, delta) {
+                    if !segment.reader.is_deleted(document)
+                        && !search.is_hidden(number, document as usize)
+                    {
                         let frequency = postings.term_freq() as f32;
-                        let length = norms.fieldnorm(document) as f32;
-                        matches.0[number].add(
-                            document as usize,
-                            share * field.weighted(frequency, length, average),
-                        );
+                        let factor = factors[usize::from(norms.fieldnorm_id(document))];
+                        part.add(document as usize, share * frequency * factor);
                     }
                     document = postings.advance();
                 }
             }
         }
-        let fresh = matches.0.last_mut().expect("the delta has a part");
-        for (at, document) in delta.documents.iter().enumerate() {
+        let fresh = matches.last_mut().expect("the delta has a part");
+        for (at, document) in search.delta.documents.iter().enumerate() {
             if !document.holds(text) {
                 continue;
             }
             for field in Field::ALL {
                 let frequency = f32::from(document.frequency(text, field));
-                let length = document.length(field) as f32;
-                let average = statistics.averages[field as usize];
-                fresh.add(at, share * field.weighted(frequency, length, average));
+                let factor = search.factors[field as usize][usize::from(document.length_id(field))];
+                fresh.add(at, share * frequency * factor);
             }
         }
         Ok(())
@@ -298,42 +303,111 @@ impl LexicalReader {
     fn best(
         &self,
         scores: &[Vec<f32>],
-        fresh: &[f32],
-        files: &HashMap<u64, f32>,
-        delta: &Delta<'_>,
+        of_files: &[f32],
+        search: &Search<'_>,
         accept: &dyn Fn(u64) -> bool,
         limit: usize,
     ) -> Vec<LexicalHit> {
+        let mut accepted: Vec<Option<bool>> = vec![None; search.file_count];
         let mut hits = Vec::new();
-        let with_file = |file: u64, score: f32| {
-            score + ranking::SHARE_OF_FILE * files.get(&file).copied().unwrap_or_default()
-        };
-        for (segment, scores) in self.inner.segments.iter().zip(scores) {
-            for (document, score) in (0..).zip(scores).filter(|(_, score)| **score > 0.0) {
-                let file = segment.files.first(document).unwrap_or_default();
-                if accept(file) {
-                    let ordinal = segment.ordinals.first(document).unwrap_or_default();
-                    let score = with_file(file, *score);
-                    hits.push(LexicalHit { file, ordinal, score, fresh: false });
+        for (part, scores) in scores.iter().enumerate() {
+            for (document, score) in scores.iter().enumerate().filter(|(_, score)| **score > 0.0) {
+                let place = search.file_of(part, document);
+                let number = || search.number_of(part, document);
+                if *accepted[place].get_or_insert_with(|| accept(number())) {
+                    hits.push(Place {
+                        score: score + ranking::SHARE_OF_FILE * of_files[place],
+                        file: number(),
+                        part,
+                        document,
+                    });
                 }
             }
         }
-        for (document, score) in delta.documents.iter().zip(fresh) {
-            if *score > 0.0 && accept(document.file) {
-                let (file, ordinal) = (document.file, document.ordinal);
-                let score = with_file(file, *score);
-                hits.push(LexicalHit { file, ordinal, score, fresh: true });
-            }
-        }
-        let order = |a: &LexicalHit, b: &LexicalHit| {
-            b.score.total_cmp(&a.score).then((a.file, a.ordinal).cmp(&(b.file, b.ordinal)))
+        let order = |a: &Place, b: &Place| {
+            b.score
+                .total_cmp(&a.score)
+                .then((a.file, a.part, a.document).cmp(&(b.file, b.part, b.document)))
         };
         if hits.len() > limit {
             hits.select_nth_unstable_by(limit, order);
             hits.truncate(limit);
         }
         hits.sort_unstable_by(order);
-        hits
+        hits.into_iter()
+            .map(|Place { score, file, part, document }| {
+                let segment = self.inner.segments.get(part);
+                let ordinal = match segment {
+                    Some(segment) => segment.ordinals.first(document as u32).unwrap_or_default(),
+                    None => search.delta.documents[document].ordinal,
+                };
+                LexicalHit { file, ordinal, score, fresh: segment.is_none() }
+            })
+            .collect()
+    }
+}
+
+/// A document that was found, before it is looked at.
+struct Place {
+    score: f32,
+    file: u64,
+    /// Its segment; one more than there are for the delta.
+    part: usize,
+    document: usize,
+}
+
+impl Search<'_> {
+    fn is_hidden(&self, segment: usize, document: usize) -> bool {
+        !self.hidden.is_empty() && self.hidden[self.file_of(segment, document)]
+    }
+
+    /// The place of a document's file.
+    fn file_of(&self, part: usize, document: usize) -> usize {
+        match self.files.of_documents.get(part) {
+            Some(files) => files[document] as usize,
+            None => self.fresh_files[document],
+        }
+    }
+
+    /// The number of a document's file.
+    fn number_of(&self, part: usize, document: usize) -> u64 {
+        match self.files.of_documents.get(part) {
+            Some(files) => self.files.numbers[files[document] as usize],
+            None => self.delta.documents[document].file,
+        }
+    }
+}
+
+impl Files {
+    fn add(&mut self, segment: &Segment) {
+        let mut of_documents = vec![0; segment.max()];
+        // The documents of a file stand together.
+        let mut last = None;
+        for document in segment.reader.doc_ids_alive() {
+            let number = segment.files.first(document).unwrap_or_default();
+            let place = match last {
+                Some((known, place)) if known == number => place,
+                _ => self.place(number),
+            };
+            last = Some((number, place));
+            of_documents[document as usize] = place as u32;
+            for sum in [&mut self.sums[place], &mut self.all] {
+                sum.documents += 1;
+                for (total, norms) in sum.terms.iter_mut().zip(&segment.norms) {
+                    *total += u64::from(norms.fieldnorm(document));
+                }
+            }
+        }
+        self.of_documents.push(of_documents);
+    }
+
+    /// The place of the file with this number, a new one if need be.
+    fn place(&mut self, number: u64) -> usize {
+        *self.places.entry(number).or_insert_with(|| {
+            self.numbers.push(number);
+            self.sums.push(Sum::default());
+            self.numbers.len() - 1
+        })
     }
 }
 
@@ -341,47 +415,42 @@ impl Segment {
     fn max(&self) -> usize {
         self.reader.max_doc() as usize
     }
-
-    fn is_hidden(&self, document: u32, delta: &Delta<'_>) -> bool {
-        !delta.hidden.is_empty()
-            && self.files.first(document).is_some_and(|file| delta.hidden.contains(&file))
-    }
 }
 
-/// Weighted frequencies of one term: a part for each segment, and the last for the delta.
-struct Matches(Vec<Part>);
-
-/// Frequencies by document, and which of them are not 0.
+/// Numbers by document or file, and which of them are not 0.
 struct Part {
-    frequencies: Vec<f32>,
-    touched: Vec<usize>,
-}
-
-impl Matches {
-    fn count(&self) -> usize {
-        self.0.iter().map(|part| part.touched.len()).sum()
-    }
+    values: Vec<f32>,
+    touched: Vec<u32>,
 }
 
 impl Part {
-    fn new(documents: usize) -> Self {
-        Self { frequencies: vec![0.0; documents], touched: Vec::new() }
+    fn new(size: usize) -> Self {
+        Self { values: vec![0.0; size], touched: Vec::new() }
     }
 
-    fn add(&mut self, document: usize, frequency: f32) {
-        let known = &mut self.frequencies[document];
-        if frequency > 0.0 {
-            if *known == 0.0 {
-                self.touched.push(document);
+    fn add(&mut self, at: usize, value: f32) {
+        if value > 0.0 {
+            if self.values[at] == 0.0 {
+                self.touched.push(at as u32);
             }
-            *known += frequency;
+            self.values[at] += value;
         }
     }
 
-    /// Hands out what was added and is empty again.
+    /// Makes the number at least `value`.
+    fn raise(&mut self, at: usize, value: f32) {
+        if value > self.values[at] {
+            if self.values[at] == 0.0 {
+                self.touched.push(at as u32);
+            }
+            self.values[at] = value;
+        }
+    }
+
+    /// Hands out what is not 0 and is empty again.
     fn drain(&mut self, mut sink: impl FnMut(usize, f32)) {
-        for document in self.touched.drain(..) {
-            sink(document, std::mem::take(&mut self.frequencies[document]));
+        for at in self.touched.drain(..) {
+            sink(at as usize, std::mem::take(&mut self.values[at as usize]));
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
-use indexer::{FileRows, IndexSnapshot, SymbolHead, SymbolRow};
+use indexer::{FileRows, IndexSnapshot, Letters, SymbolHead, SymbolRow};
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
     pattern::{AtomKind, CaseMatching, Normalization, Pattern},
@@ -89,9 +89,10 @@ pub(crate) fn ranked(
         return Vec::new();
     }
     let mut scorer = Scorer::new(name);
+    let letters = Letters::of(name);
     let mut found = Vec::new();
     for rows in index.files().filter(|rows| accept(&rows.file.path)) {
-        for (at, symbol) in rows.symbol_heads().enumerate() {
+        for (at, symbol) in rows.symbols_with(letters, 0) {
             let Some(mut score) = scorer.score(&symbol) else { continue };
             if let Some(container) = container {
                 score *= within(container, &symbol, &rows.file.path);
@@ -179,9 +180,10 @@ fn mistyped(index: &IndexSnapshot, name: &str, accept: &dyn Fn(&str) -> bool) ->
     if wanted.chars().count() < 5 {
         return Vec::new();
     }
+    let letters = Letters::of(name);
     let mut found = Vec::new();
     for rows in index.files().filter(|rows| accept(&rows.file.path)) {
-        for (at, symbol) in rows.symbol_heads().enumerate() {
+        for (at, symbol) in rows.symbols_with(letters, 1) {
             if symbol.name.len().abs_diff(name.len()) <= 2
                 && names::one_edit_apart(&names::plain(symbol.name), &wanted)
             {

@@ -19,5 +19,5 @@ pub use conversations::{
 pub use database::StoreError;
 pub use index::{IndexBatch, IndexStore, LoadedIndex, Opened};
 pub use links::{ImportRow, Links, Uses};
-pub use rows::{ChunkRow, FileRow, FileRows, SymbolHead, SymbolRow};
+pub use rows::{ChunkRow, FileRow, FileRows, Letters, SymbolHead, SymbolRow};
 pub use vectors::VectorStore;

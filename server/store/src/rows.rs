@@ -100,6 +100,35 @@ pub struct FileRows {
     pub links: Links,
     packed: Arc<[u8]>,
     content: OnceLock<Content>,
+    /// For each symbol the letters of its name, and where in `packed` its name begins.
+    names: OnceLock<Box<[(Letters, u32)]>>,
+}
+
+/// The letters and digits that a text consists of, in any case: what is found fuzzily in a name, or is the name
+/// but for case and separators, has no others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Letters(u64);
+
+impl Letters {
+    /// Those of `text`.
+    pub fn of(text: &str) -> Self {
+        let mut letters = 0;
+        let alphanumeric = text.chars().filter(|character| character.is_alphanumeric());
+        for character in alphanumeric.flat_map(char::to_lowercase) {
+            letters |= match character {
+                'a'..='z' => 1 << (character as u32 - 'a' as u32),
+                '0'..='9' => 1 << (26 + character as u32 - '0' as u32),
+                // All others share some bits: that a letter is missing stays certain.
+                _ => 1 << (36 + character as u32 % 28),
+            };
+        }
+        Self(letters)
+    }
+
+    /// How many of these `other` lacks, at least.
+    pub fn missing_in(self, other: Self) -> u32 {
+        (self.0 & !other.0).count_ones()
+    }
 }
 
 #[derive(Clone, Default)]
@@ -123,12 +152,14 @@ impl FileRows {
             links: Links::default(),
             packed: content.pack(),
             content: OnceLock::from(content),
+            names: OnceLock::new(),
         }
     }
 
     /// From what [`packed`](Self::packed) gave.
     pub(crate) fn of_packed(file: FileRow, packed: &[u8], vectors: Matrix, links: Links) -> Self {
-        Self { file, vectors, links, packed: packed.into(), content: OnceLock::new() }
+        let packed = packed.into();
+        Self { file, vectors, links, packed, content: OnceLock::new(), names: OnceLock::new() }
     }
 
     /// Its chunks in the order of the text; the index in this list is the chunk's ordinal.
@@ -158,16 +189,33 @@ impl FileRows {
         (0..count).map_while(move |_| chunk_hash(&mut reader))
     }
 
-    /// The heads of its symbols in their order, without unpacking the file.
-    pub fn symbol_heads(&self) -> impl Iterator<Item = SymbolHead<'_>> {
-        let parts = self.reader();
-        let (mut reader, count) = parts
-            .and_then(|(mut reader, chunks, symbols)| {
-                (0..chunks).try_for_each(|_| chunk_hash(&mut reader).map(drop))?;
-                Some((reader, symbols))
-            })
-            .unwrap_or_default();
-        (0..count).map_while(move |_| symbol_head(&mut reader))
+    /// The symbols in whose names no more than `missing` of `letters` do not occur, each with its place among
+    /// the symbols; in their order and without unpacking the file. Some others may be among them.
+    pub fn symbols_with(
+        &self,
+        letters: Letters,
+        missing: u32,
+    ) -> impl Iterator<Item = (usize, SymbolHead<'_>)> {
+        let names = self.names.get_or_init(|| self.names().unwrap_or_default());
+        let fits = move |name: &(Letters, u32)| letters.missing_in(name.0) <= missing;
+        names.iter().enumerate().filter(move |(_, name)| fits(name)).filter_map(|(at, name)| {
+            let mut reader = Reader(self.packed.get(name.1 as usize..)?);
+            Some((at, symbol_head(&mut reader)?))
+        })
+    }
+
+    fn names(&self) -> Option<Box<[(Letters, u32)]>> {
+        let (mut reader, chunks, symbols) = self.reader()?;
+        (0..chunks).try_for_each(|_| chunk_hash(&mut reader).map(drop))?;
+        let mut names = Vec::with_capacity(symbols.min(self.packed.len() / 8));
+        for _ in 0..symbols {
+            read_span(&mut reader)?;
+            read_range(&mut reader)?;
+            let start = self.packed.len() - reader.0.len();
+            let head = symbol_head(&mut reader)?;
+            names.push((Letters::of(head.name), u32::try_from(start).ok()?));
+        }
+        Some(names.into())
     }
 
     /// Lets go of what can be unpacked again.
@@ -340,10 +388,8 @@ fn chunk_hash(reader: &mut Reader<'_>) -> Option<[u8; 16]> {
     Some(hash)
 }
 
-/// Passes a symbol but for its head.
+/// Reads a symbol from its name on, and passes what is not its head.
 fn symbol_head<'a>(reader: &mut Reader<'a>) -> Option<SymbolHead<'a>> {
-    read_span(reader)?;
-    read_range(reader)?;
     let (name, kind) = (reader.text()?, reader.text()?);
     reader.pass_text()?;
     let container = reader.optional()?;

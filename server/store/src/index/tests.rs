@@ -5,7 +5,7 @@ use text::TextRange;
 
 use crate::{
     links::Uses,
-    rows::{ChunkRow, SymbolRow},
+    rows::{ChunkRow, Letters, SymbolRow},
 };
 
 fn rows(path: &str, symbols: &[&str]) -> FileRows {
@@ -94,8 +94,10 @@ fn rows_come_back_as_they_were_written() {
 fn heads_and_hashes_are_read_from_the_packed_row() {
     let mut rows = rows("a.rs", &["one", "two"]);
     rows.compact();
-    let heads: Vec<_> =
-        rows.symbol_heads().map(|head| (head.name, head.kind, head.container)).collect();
+    let heads: Vec<_> = rows
+        .symbols_with(Letters::default(), 0)
+        .map(|(_, head)| (head.name, head.kind, head.container))
+        .collect();
     assert_eq!(heads, [("one", "function", Some("Type")), ("two", "function", Some("Type"))]);
     assert!(rows.chunk_hashes().eq([[0; 16], [1; 16]]));
     assert_eq!((rows.chunk_count(), rows.symbol_count()), (2, 2));
@@ -110,7 +112,7 @@ fn heads_and_hashes_are_read_from_the_packed_row() {
             Matrix::default(),
             Links::default(),
         );
-        assert!(cut.symbol_heads().count() <= 2 && cut.symbols().len() <= 2);
+        assert!(cut.symbols_with(Letters::default(), 0).count() <= 2 && cut.symbols().len() <= 2);
         assert!(cut.chunk_hashes().count() <= 2 && cut.chunks().len() <= 2);
     }
 }
@@ -147,6 +149,22 @@ fn a_changed_row_is_noticed_and_costs_only_its_file() {
     let loaded = store.load().unwrap();
     assert_eq!(loaded.files.len(), 1);
     assert_eq!(&*loaded.damaged[0].path, "b.rs");
+}
+
+#[test]
+fn symbols_are_found_by_the_letters_of_their_names() {
+    let rows = rows("a.rs", &["readUtf8", "write_all", "größe"]);
+    let check = |letters: &str, missing: u32, expected: &[usize]| {
+        let found = rows.symbols_with(Letters::of(letters), missing).map(|(at, _)| at);
+        assert!(found.eq(expected.iter().copied()), "{letters:?} but for {missing}");
+    };
+    check("", 0, &[0, 1, 2]);
+    check("READ", 0, &[0]);
+    check("read_utf8", 0, &[0]);
+    check("wall", 0, &[1]);
+    check("wale9", 1, &[1]);
+    check("GRÖßE", 0, &[2]);
+    check("z", 0, &[]);
 }
 
 #[test]
