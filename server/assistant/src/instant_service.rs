@@ -136,6 +136,9 @@ impl OfWorkspace {
             held.extend(batch.iter().cloned());
             self.cache.files_changed(&batch.iter().map(|(path, _)| &**path).collect::<Vec<_>>());
         }
+        if changed.len() > BATCH {
+            base::give_back_memory();
+        }
     }
 
     fn refresh_priors(&self) {

@@ -11,7 +11,17 @@ pub fn be_polite() {
     #[cfg(target_os = "linux")]
     // SAFETY: takes numbers only. On Linux, process 0 is the calling thread; a refusal does no harm.
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, 5);
+        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+    }
+}
+
+/// Gives the system back what the program let go of: after work that needed much memory for a while, glibc
+/// keeps most of it.
+pub fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: may be called at any time, from any thread.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

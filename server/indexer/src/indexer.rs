@@ -55,6 +55,9 @@ impl Default for IndexOptions {
     }
 }
 
+/// After an update of more files than this the memory that it took is worth giving back.
+const MANY: usize = 500;
+
 /// The live index of one workspace. All methods may be called from any thread; only
 /// [`update`](Self::update), [`rebuild`](Self::rebuild) and [`settle`](Self::settle) wait.
 pub struct Indexer {
@@ -182,7 +185,7 @@ impl Indexer {
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<IndexReport, IndexError> {
-        self.shared.update(false, cancel, progress)
+        self.shared.update(cancel, progress)
     }
 
     /// Throws the stored index away and makes it anew. In a process that only reads it this is an
@@ -195,7 +198,7 @@ impl Indexer {
         if let Role::Writer(writer) = &mut *self.shared.role.lock() {
             writer.clear(&self.shared.folder)?;
         }
-        self.shared.update(false, cancel, progress)
+        self.shared.update(cancel, progress)
     }
 
     /// Follows the file system in the background from now on, beginning with an update.
@@ -306,21 +309,23 @@ impl Shared {
     /// [`Indexer::update`]; an index that turns out to be damaged on the way is made anew, once.
     pub(crate) fn update(
         &self,
-        polite: bool,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<IndexReport, IndexError> {
         self.updating.fetch_add(1, Ordering::Relaxed);
         self.changed();
-        let mut result = self.reconcile(polite, cancel, progress);
+        let mut result = self.reconcile(cancel, progress);
         if let Err(error) = &result
             && error.is_damage()
         {
             tracing::warn!(%error, "the index is opened anew");
-            result = self.reopen().and_then(|()| self.reconcile(polite, cancel, progress));
+            result = self.reopen().and_then(|()| self.reconcile(cancel, progress));
         }
         self.updating.fetch_sub(1, Ordering::Relaxed);
         self.expect(0);
+        if result.as_ref().is_ok_and(|report| report.changed > MANY) {
+            base::give_back_memory();
+        }
         match &result {
             Ok(_) => {
                 self.updated.store(true, Ordering::Relaxed);

@@ -25,4 +25,6 @@ pub use report::{
     Stage,
 };
 pub use snapshot::{Found, IndexSnapshot};
-pub use store::{ChunkRow, FileRow, FileRows, ImportRow, Letters, Links, SymbolHead, SymbolRow, Uses};
+pub use store::{
+    ChunkRow, FileRow, FileRows, ImportRow, Letters, Links, SymbolHead, SymbolRow, Uses,
+};

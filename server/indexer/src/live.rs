@@ -437,7 +437,7 @@ impl Live {
         self.unstored.clear();
         self.since = None;
         let cancel = self.shared.cancel.child();
-        match self.shared.update(true, &cancel, &mut |_| {}) {
+        match self.shared.update(&cancel, &mut |_| {}) {
             Ok(_) => self.shared.verify(),
             Err(IndexError::Cancelled(_)) => {}
             Err(error) => tracing::error!(%error, "the index is not up to date"),

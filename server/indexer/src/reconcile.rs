@@ -60,11 +60,9 @@ pub(crate) fn plan<'walk>(
 }
 
 impl Shared {
-    /// Brings the index up to date with the files; `polite` lets the person's own programs go
-    /// first.
+    /// Brings the index up to date with the files.
     pub(crate) fn reconcile(
         &self,
-        polite: bool,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<IndexReport, IndexError> {
@@ -79,21 +77,13 @@ impl Shared {
             self.become_writer(&mut role);
             match &mut *role {
                 crate::writer::Role::Writer(writer) => {
-                    self.update_stored(
-                        writer,
-                        &walk,
-                        polite,
-                        cancel,
-                        progress,
-                        &mut report,
-                        &mut lexical,
-                    )?;
+                    self.update_stored(writer, &walk, cancel, progress, &mut report, &mut lexical)?;
                 }
                 crate::writer::Role::Reader(reader) => {
                     if let Some(base) = reader.refresh()? {
                         self.publish_base(base);
                     }
-                    self.update_in_memory(&walk, polite, cancel, progress, &mut report)?;
+                    self.update_in_memory(&walk, cancel, progress, &mut report)?;
                 }
             }
         }
@@ -110,12 +100,10 @@ impl Shared {
         Ok(report)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one function, cut for reading")]
     fn update_stored(
         &self,
         writer: &mut Writer,
         walk: &Walk,
-        polite: bool,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
         report: &mut IndexReport,
@@ -129,7 +117,7 @@ impl Shared {
         let (mut changed, mut touched, mut vanished) = (Vec::new(), Vec::new(), Vec::new());
         let mut done = 0;
         let mut committed = Instant::now();
-        let result = self.read_all(&candidates, polite, cancel, &mut |file, outcome| {
+        let result = self.read_all(&candidates, cancel, &mut |file, outcome| {
             match outcome {
                 Outcome::Changed(prepared) => changed.push(*prepared),
                 Outcome::Same(row) => touched.push(row),
@@ -170,7 +158,6 @@ impl Shared {
     fn update_in_memory(
         &self,
         walk: &Walk,
-        polite: bool,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(&Progress),
         report: &mut IndexReport,
@@ -189,7 +176,7 @@ impl Shared {
         let mut fresh = Vec::new();
         let mut tokens = lexical_index::Tokens::new();
         let mut done = 0;
-        self.read_all(&candidates, polite, cancel, &mut |file, outcome| {
+        self.read_all(&candidates, cancel, &mut |file, outcome| {
             let path: Arc<str> = file.path.as_str().into();
             match outcome {
                 Outcome::Changed(prepared) => {
@@ -213,12 +200,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Reads and parses the candidates on threads of their own and hands each outcome to `sink`
-    /// on this one, in the order in which they are done.
+    /// Reads and parses the candidates on threads of their own, as polite as this one, and hands each
+    /// outcome to `sink` on this one, in the order in which they are done.
     fn read_all(
         &self,
         candidates: &[(&FoundFile, Option<[u8; 16]>)],
-        polite: bool,
         cancel: &CancelToken,
         sink: &mut dyn FnMut(&FoundFile, Outcome) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
@@ -229,9 +215,6 @@ impl Shared {
             for _ in 0..threads.min(candidates.len()) {
                 let (sender, next) = (sender.clone(), &next);
                 scope.spawn(move || {
-                    if polite {
-                        base::be_polite();
-                    }
                     while let Some((file, known)) =
                         candidates.get(next.fetch_add(1, Ordering::Relaxed))
                     {

@@ -6,6 +6,7 @@ use std::{
 
 use lexical_index::{Delta, DeltaDocument, LexicalReader, Query, Tokens};
 use pdf_text::is_pdf;
+use rustc_hash::FxHashMap;
 use static_embedding::Vector;
 use store::FileRows;
 use vfs::Workspace;
@@ -39,7 +40,7 @@ struct Inner {
 /// What is committed.
 pub(crate) struct Base {
     pub(crate) files: HashMap<Arc<str>, Arc<FileRows>>,
-    by_id: HashMap<u64, Arc<FileRows>>,
+    by_id: FxHashMap<u64, Arc<FileRows>>,
     lexical: LexicalReader,
 }
 
@@ -268,7 +269,7 @@ impl IndexSnapshot {
         limit: usize,
     ) -> (Vec<Found>, Vec<f32>) {
         let Inner { base, overlay, .. } = &*self.inner;
-        let by_number: HashMap<u64, &Arc<Fresh>> =
+        let by_number: FxHashMap<u64, &Arc<Fresh>> =
             overlay.files.values().map(|fresh| (fresh.number, fresh)).collect();
         let delta = Delta {
             hidden: by_number.keys().copied().filter(|number| number & UNSTORED == 0).collect(),

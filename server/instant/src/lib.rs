@@ -11,7 +11,6 @@
 //! The crate reads no files, knows no grammar and decides nothing about what is worth showing.
 
 mod beam;
-mod hash;
 mod lexer;
 mod live;
 mod mixture;

@@ -1,7 +1,8 @@
 //! The open document around the cursor.
 
+use rustc_hash::FxHashMap as HashMap;
+
 use crate::{
-    hash::HashMap,
     lexer::{self, MAX_SPACES, Token},
     mixture::Evidence,
     segment::MAX_ORDER,

@@ -1,6 +1,8 @@
 //! Turns places that agree with a context into probabilities of the next token.
 
-use crate::{hash::HashMap, prior::Guess, segment::MAX_ORDER, vocabulary::Code};
+use rustc_hash::FxHashMap as HashMap;
+
+use crate::{prior::Guess, segment::MAX_ORDER, vocabulary::Code};
 
 /// One place: the token there, how many tokens before it agree, and what the place counts.
 #[derive(Clone, Copy, Debug)]

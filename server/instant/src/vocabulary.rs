@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap as HashMap;
+
 use crate::{
-    hash::HashMap,
     lexer::{self, Indent, Kind, Token},
     prior::PriorsOfFile,
 };

@@ -1,8 +1,6 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
+use rustc_hash::FxHashMap;
 use tantivy::{
     DocSet, Searcher, SegmentReader, TERMINATED, Term, columnar::Column,
     fieldnorm::FieldNormReader, postings::Postings, schema::IndexRecordOption,
@@ -35,7 +33,7 @@ struct Inner {
 struct Files {
     /// Their numbers.
     numbers: Vec<u64>,
-    places: HashMap<u64, usize>,
+    places: FxHashMap<u64, usize>,
     /// The documents of each, to be taken away when it is hidden.
     sums: Vec<Sum>,
     all: Sum,
@@ -221,7 +219,7 @@ impl LexicalReader {
             }
         }
         documents += delta.documents.len();
-        let mut new_places = HashMap::<u64, usize>::new();
+        let mut new_places = FxHashMap::<u64, usize>::default();
         let mut fresh_files = Vec::with_capacity(delta.documents.len());
         for document in &delta.documents {
             for (total, field) in terms.iter_mut().zip(Field::ALL) {

@@ -1,6 +1,7 @@
-use std::{collections::HashMap, sync::OnceLock};
+use std::sync::OnceLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
+use rustc_hash::FxHashMap;
 
 /// Longer pieces are data (hashes, encoded bytes), not words.
 const LONGEST_PIECE: usize = 40;
@@ -30,8 +31,10 @@ const STOP_WORDS: &[&str] = &[
 /// well, without its separators, so that `tree_sitter`, `treeSitter` and `tree-sitter` meet.
 #[derive(Clone, Default)]
 pub struct Tokens {
-    /// Stems by lower-cased piece; an empty one is left out of the terms.
-    known: HashMap<Box<str>, Box<str>>,
+    /// The places of their stems by lower-cased piece.
+    known: FxHashMap<Box<str>, usize>,
+    /// An empty one is left out of the terms.
+    stems: Vec<Box<str>>,
     lower: String,
     whole: String,
 }
@@ -85,14 +88,18 @@ impl Tokens {
 
     /// The stem of the piece in `self.lower`, empty for what is no term.
     fn stem(&mut self) -> &str {
-        if !self.known.contains_key(self.lower.as_str()) {
-            if self.known.len() >= REMEMBERED {
+        let at = if let Some(at) = self.known.get(self.lower.as_str()) {
+            *at
+        } else {
+            if self.stems.len() >= REMEMBERED {
                 self.known.clear();
+                self.stems.clear();
             }
-            let stem = stem(&self.lower);
-            self.known.insert(self.lower.as_str().into(), stem.into());
-        }
-        self.known.get(self.lower.as_str()).map_or("", |stem| stem)
+            self.known.insert(self.lower.as_str().into(), self.stems.len());
+            self.stems.push(stem(&self.lower).into());
+            self.stems.len() - 1
+        };
+        self.stems.get(at).map_or("", |stem| stem)
     }
 }
 

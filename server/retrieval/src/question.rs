@@ -25,7 +25,7 @@ pub(crate) struct Question {
 
 impl Question {
     /// Takes `text` apart. `expand` adds what programmers write for the words.
-    pub(crate) fn new(text: &str, expand: bool) -> Self {
+    pub(crate) fn new(text: &str, expand: bool, tokens: &mut Tokens) -> Self {
         let mut question = Self::default();
         let words: Vec<&str> =
             text.split(|c: char| c.is_whitespace() || ",;?!\"'()[]{}<>".contains(c)).collect();
@@ -34,7 +34,6 @@ impl Question {
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let brief = words.len() <= 2;
         question.brief = brief;
-        let mut tokens = Tokens::new();
         for word in &words {
             let quoted = word.starts_with('`');
             let word = word.trim_matches('`');
@@ -44,7 +43,7 @@ impl Question {
             } else if identifier && word.chars().any(char::is_alphanumeric) {
                 question.identifiers.push(word.to_owned());
             }
-            question.word(word, identifier, expand, &mut tokens);
+            question.word(word, identifier, expand, tokens);
         }
         if expand {
             question.joined(&words);
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, identifiers: &[&str], paths: &[&str]) {
-        let question = Question::new(text, true);
+        let question = Question::new(text, true, &mut Tokens::new());
         assert_eq!(question.identifiers, identifiers, "identifiers of {text:?}");
         assert_eq!(question.paths, paths, "paths of {text:?}");
     }
@@ -140,7 +139,8 @@ mod tests {
 
     #[test]
     fn neighbours_are_joined_and_generic_words_count_little() {
-        let question = Question::new("How does the index writer handle segments?", true);
+        let question =
+            Question::new("How does the index writer handle segments?", true, &mut Tokens::new());
         let find = |text: &str| question.query.terms.iter().position(|term| term.text == text);
         assert!(find("indexwriter").is_some());
         let handle = find("handl").expect("the word is kept");

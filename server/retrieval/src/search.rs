@@ -1,5 +1,6 @@
 use std::{
     borrow::Cow,
+    cell::RefCell,
     cmp::Ordering,
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -70,9 +71,23 @@ pub fn search_ranked(
     if query.mode == SearchMode::Symbol {
         return definitions(index, query);
     }
+    thread_local! {
+        /// Words that were taken apart before.
+        static TOKENS: RefCell<Tokens> = RefCell::default();
+    }
+    TOKENS.with_borrow_mut(|tokens| search_signals(index, query, ranking, cancel, tokens))
+}
+
+fn search_signals(
+    index: &IndexSnapshot,
+    query: &SearchQuery,
+    ranking: &Ranking,
+    cancel: &CancelToken,
+    tokens: &mut Tokens,
+) -> Vec<Hit> {
     let expand = ranking.expansion && query.mode != SearchMode::Lexical;
     let text = said(index, &query.text);
-    let question = Question::new(&text, expand);
+    let question = Question::new(&text, expand, tokens);
     let accept = |path: &str| query.accepts(path);
     let mut candidates = Candidates::default();
     let wanted = CANDIDATES.max(query.limit * 4);
@@ -93,7 +108,7 @@ pub fn search_ranked(
     }
     if query.mode != SearchMode::Lexical {
         candidates.add_signal(nearest, ranking.nearest, "semantic");
-        candidates.add_names(&question, &rarities, ranking);
+        candidates.add_names(&question, &rarities, ranking, tokens);
         rescore(index, query, ranking, &mut candidates, cancel);
         for identifier in &question.identifiers {
             add_symbols(index, identifier, question.brief, ranking, &accept, &mut candidates);
@@ -105,7 +120,7 @@ pub fn search_ranked(
     if cancel.is_cancelled() {
         return Vec::new();
     }
-    hits(index, candidates, &question, &rarities, ranking, query.limit)
+    hits(index, candidates, &question, &rarities, (ranking, query.limit), tokens)
 }
 
 /// The question without the names of languages in which a large part of the files is written: "in
@@ -207,7 +222,13 @@ impl Candidates {
 
     /// Lets those stand higher whose definition is named with words of the question: the share of the
     /// name that these make up, as far as they are rare.
-    fn add_names(&mut self, question: &Question, rarities: &[f32], ranking: &Ranking) {
+    fn add_names(
+        &mut self,
+        question: &Question,
+        rarities: &[f32],
+        ranking: &Ranking,
+        tokens: &mut Tokens,
+    ) {
         if ranking.names <= 0.0 {
             return;
         }
@@ -218,7 +239,6 @@ impl Candidates {
             .zip(rarities)
             .map(|(term, rarity)| (term.text.as_str(), *rarity))
             .collect();
-        let mut tokens = Tokens::new();
         for candidate in self.chunks.values_mut() {
             let chunk = candidate.rows.chunks().get(candidate.chunk);
             let Some(name) = chunk.and_then(|chunk| chunk.symbol.as_deref()) else { continue };
@@ -434,13 +454,12 @@ fn hits(
     candidates: Candidates,
     question: &Question,
     rarities: &[f32],
-    ranking: &Ranking,
-    limit: usize,
+    (ranking, limit): (&Ranking, usize),
+    tokens: &mut Tokens,
 ) -> Vec<Hit> {
     let mut excerpts = Excerpts::new(index);
     let mut of_file = HashMap::<Arc<str>, usize>::new();
     let mut seen = HashSet::new();
-    let mut tokens = Tokens::new();
     let mut hits = Vec::new();
     for candidate in candidates.sorted() {
         if hits.len() >= limit {
@@ -457,7 +476,7 @@ fn hits(
             continue;
         }
         *count += 1;
-        let support = support(path, excerpt.text, question, rarities, &mut tokens);
+        let support = support(path, excerpt.text, question, rarities, tokens);
         hits.push(Hit {
             path: path.to_string(),
             range: excerpt.chunk.range,

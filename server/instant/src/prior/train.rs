@@ -8,10 +8,9 @@ use super::{
     ENTRY, HEADER, MAGIC, MAX_NEXT, NEXT, VERSION, place, quantised_back_off, quantised_share,
     symbols::{ContextHash, FIRST_TEXT, MAX_SYMBOLS, Next, Slots, Symbol, WINDOW, is_new, unknown},
 };
-use crate::{
-    hash::HashMap,
-    vocabulary::{self, BOUNDARY, Code, Vocabulary, is_text},
-};
+use rustc_hash::FxHashMap as HashMap;
+
+use crate::vocabulary::{self, BOUNDARY, Code, Vocabulary, is_text};
 
 /// How a prior is made.
 #[derive(Clone, Copy, Debug)]

@@ -7,8 +7,9 @@ use super::{
     bundle::ADAPTED,
     symbols::{ContextHash, Meaning, Next, Shape, Slots, Symbol, WINDOW, is_new, meaning},
 };
+use rustc_hash::FxHashMap as HashMap;
+
 use crate::{
-    hash::HashMap,
     mixture::Candidate,
     vocabulary::{BOUNDARY, Code, Id, LocalVocabulary, code, id, is_line_break, is_text, spaces},
 };
