@@ -1,4 +1,5 @@
 use std::{
+    cmp::Ordering,
     collections::{HashMap, HashSet},
     path::Path,
     sync::Arc,
@@ -7,7 +8,7 @@ use std::{
 use lexical_index::{Delta, DeltaDocument, LexicalReader, Query, Tokens};
 use pdf_text::is_pdf;
 use rustc_hash::FxHashMap;
-use static_embedding::Vector;
+use static_embedding::{Matrix, Vector};
 use store::FileRows;
 use vfs::Workspace;
 
@@ -41,6 +42,8 @@ struct Inner {
 pub(crate) struct Base {
     pub(crate) files: HashMap<Arc<str>, Arc<FileRows>>,
     by_id: FxHashMap<u64, Arc<FileRows>>,
+    /// The vectors of all files, as they lie in memory.
+    vectors: Vec<(Matrix, Arc<FileRows>)>,
     lexical: LexicalReader,
 }
 
@@ -78,7 +81,13 @@ impl Base {
     pub(crate) fn new(files: HashMap<Arc<str>, Arc<FileRows>>, lexical: LexicalReader) -> Self {
         let by_id =
             files.values().map(|rows| (rows.file.id.cast_unsigned(), Arc::clone(rows))).collect();
-        Self { files, by_id, lexical }
+        let mut vectors: Vec<(Matrix, Arc<FileRows>)> = files
+            .values()
+            .filter(|rows| !rows.vectors.is_empty())
+            .map(|rows| (rows.vectors.clone(), Arc::clone(rows)))
+            .collect();
+        vectors.sort_unstable_by_key(|(matrix, _)| matrix.place());
+        Self { files, by_id, vectors, lexical }
     }
 
     pub(crate) fn empty() -> Self {
@@ -129,11 +138,11 @@ fn number(path: &str, base: &Base) -> u64 {
     u64::from_le_bytes(bytes) | UNSTORED
 }
 
-fn keep_best(found: &mut Vec<(f32, &Arc<FileRows>, usize)>, limit: usize) {
-    found.sort_unstable_by(|a, b| {
-        b.0.total_cmp(&a.0).then_with(|| (&a.1.file.path, a.2).cmp(&(&b.1.file.path, b.2)))
-    });
-    found.truncate(limit);
+/// A chunk with its cosine.
+type Near<'rows> = (f32, &'rows Arc<FileRows>, usize);
+
+fn nearest_first(a: &Near<'_>, b: &Near<'_>) -> Ordering {
+    b.0.total_cmp(&a.0).then_with(|| (&a.1.file.path, a.2).cmp(&(&b.1.file.path, b.2)))
 }
 
 impl IndexSnapshot {
@@ -259,13 +268,13 @@ impl IndexSnapshot {
         rows.file.hash == prepare::hash(text.as_bytes())
     }
 
-    /// The best chunks for `query` in files that `accept` lets through, best first, and the rarity
+    /// The best chunks for `query` in files that `accept` lets through, if it is given, best first, and the rarity
     /// of each of its terms (0 for one that occurs nowhere). A damaged full text finds nothing and
     /// is reported in the log; the next update makes it anew.
     pub fn find(
         &self,
         query: &Query,
-        accept: &dyn Fn(&str) -> bool,
+        accept: Option<&dyn Fn(&str) -> bool>,
         limit: usize,
     ) -> (Vec<Found>, Vec<f32>) {
         let Inner { base, overlay, .. } = &*self.inner;
@@ -279,8 +288,11 @@ impl IndexSnapshot {
             Some(fresh) => fresh.rows.as_ref(),
             None => base.by_id.get(&number),
         };
-        let accept = |number: u64| rows_of(number).is_some_and(|rows| accept(&rows.file.path));
-        let (hits, rarities) = match base.lexical.search(query, &delta, &accept, limit) {
+        let by_path = accept.map(|accept| {
+            move |number: u64| rows_of(number).is_some_and(|rows| accept(&rows.file.path))
+        });
+        let accept = by_path.as_ref().map(|accept| accept as &dyn Fn(u64) -> bool);
+        let (hits, rarities) = match base.lexical.search(query, &delta, accept, limit) {
             Ok(found) => found,
             Err(error) => {
                 tracing::error!(%error, "the full text cannot be searched");
@@ -311,22 +323,35 @@ impl IndexSnapshot {
         accept: &dyn Fn(&str) -> bool,
         limit: usize,
     ) -> Vec<Found> {
-        let mut found: Vec<(f32, &Arc<FileRows>, usize)> = Vec::new();
+        let Inner { base, overlay, .. } = &*self.inner;
+        let fresh = overlay.files.values().filter_map(|fresh| fresh.rows.as_ref());
+        let fresh = fresh.map(|rows| (&rows.vectors, rows, false));
+        let committed = base.vectors.iter().map(|(vectors, rows)| (vectors, rows, true));
+        let holds = |rows: &FileRows, committed: bool| {
+            let path = &rows.file.path;
+            !(committed && overlay.files.contains_key(path)) && accept(path)
+        };
+        let limit = limit.max(1);
+        let mut found: Vec<Near<'_>> = Vec::new();
         // The best so far, thinned out whenever there are many more than are wanted.
         let room = limit.saturating_mul(4).max(1024);
         let mut least = 0.0;
-        for rows in self.files().filter(|rows| accept(&rows.file.path)) {
-            for (chunk, cosine) in rows.vectors.cosines(query).enumerate() {
-                if cosine > least {
+        for (vectors, rows, committed) in fresh.chain(committed) {
+            // Looked up for those few files that come near.
+            let mut held = None;
+            for (chunk, cosine) in vectors.cosines(query).enumerate() {
+                if cosine > least && *held.get_or_insert_with(|| holds(rows, committed)) {
                     found.push((cosine, rows, chunk));
                 }
             }
             if found.len() >= room {
-                keep_best(&mut found, limit);
+                found.select_nth_unstable_by(limit - 1, nearest_first);
+                found.truncate(limit);
                 least = found.last().map_or(0.0, |worst| worst.0);
             }
         }
-        keep_best(&mut found, limit);
+        found.sort_unstable_by(nearest_first);
+        found.truncate(limit);
         found
             .into_iter()
             .map(|(score, rows, chunk)| Found { rows: Arc::clone(rows), chunk, score })

@@ -7,7 +7,7 @@ use std::{
 };
 
 use lexical_index::{LexicalIndex, LexicalReader};
-use static_embedding::StaticEmbedding;
+use static_embedding::{Matrix, StaticEmbedding};
 use store::{FileRow, FileRows, IndexBatch, IndexStore, LoadedIndex, Opened};
 
 use crate::{lock::WriterLock, prepare::Prepared, report::IndexError, snapshot::Base};
@@ -169,6 +169,7 @@ impl Writer {
             self.dirty = true;
         }
         self.store.write(&mut batch)?;
+        Matrix::gather(batch.put.iter_mut().map(|rows| &mut rows.vectors));
         self.uncommitted |= !batch.put.is_empty() || !batch.remove.is_empty();
         for path in gone {
             if let Some(rows) = self.files.remove(path) {

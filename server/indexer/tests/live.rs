@@ -64,7 +64,7 @@ fn find(snapshot: &IndexSnapshot, term: &str) -> Vec<String> {
     let query = Query {
         terms: vec![QueryTerm { text: term.to_owned(), weight: 1.0, variants: Vec::new() }],
     };
-    let (found, _) = snapshot.find(&query, &|_| true, 10);
+    let (found, _) = snapshot.find(&query, None, 10);
     let mut paths: Vec<String> =
         found.iter().map(|found| found.rows.file.path.to_string()).collect();
     paths.sort();

@@ -140,7 +140,7 @@ impl LexicalReader {
         self.len() == 0
     }
 
-    /// The `limit` best documents for `query` among those whose file `accept` lets through, best
+    /// The `limit` best documents for `query` among those whose file `accept` lets through, if it is given, best
     /// first, with the rarity of each term of the query: 0 for one that no document holds.
     ///
     /// Ranking depends on the documents alone, not on the history of the index: an index made anew
@@ -149,7 +149,7 @@ impl LexicalReader {
         &self,
         query: &Query,
         delta: &Delta<'_>,
-        accept: &dyn Fn(u64) -> bool,
+        accept: Option<&dyn Fn(u64) -> bool>,
         limit: usize,
     ) -> Result<(Vec<LexicalHit>, Vec<f32>), LexicalError> {
         let search = self.begin(delta);
@@ -303,7 +303,7 @@ impl LexicalReader {
         scores: &[Vec<f32>],
         of_files: &[f32],
         search: &Search<'_>,
-        accept: &dyn Fn(u64) -> bool,
+        accept: Option<&dyn Fn(u64) -> bool>,
         limit: usize,
     ) -> Vec<LexicalHit> {
         let mut accepted: Vec<Option<bool>> = vec![None; search.file_count];
@@ -312,7 +312,8 @@ impl LexicalReader {
             for (document, score) in scores.iter().enumerate().filter(|(_, score)| **score > 0.0) {
                 let place = search.file_of(part, document);
                 let number = || search.number_of(part, document);
-                if *accepted[place].get_or_insert_with(|| accept(number())) {
+                let accept = || accept.is_none_or(|accept| accept(number()));
+                if *accepted[place].get_or_insert_with(accept) {
                     hits.push(Place {
                         score: score + ranking::SHARE_OF_FILE * of_files[place],
                         file: number(),

@@ -80,9 +80,14 @@ impl Default for SearchQuery {
 }
 
 impl SearchQuery {
+    /// Whether not every file may be found.
+    pub(crate) fn is_filtered(&self) -> bool {
+        !self.within.is_empty() || self.documentation
+    }
+
     /// Whether a file may be found.
     pub(crate) fn accepts(&self, path: &str) -> bool {
-        if self.within.is_empty() && !self.documentation {
+        if !self.is_filtered() {
             return true;
         }
         self.within.iter().any(|folder| is_under(path, folder))

@@ -97,7 +97,8 @@ fn search_signals(
             let vector = StaticEmbedding::shipped().query(&text, &mut Scratch::default());
             scope.spawn(move || index.nearest(&vector, &accept, wanted))
         });
-        let found = index.find(&question.query, &accept, wanted);
+        let filter = query.is_filtered().then_some(&accept as &dyn Fn(&str) -> bool);
+        let found = index.find(&question.query, filter, wanted);
         (found, nearest.and_then(|nearest| nearest.join().ok()).unwrap_or_default())
     });
     if query.mode != SearchMode::Semantic {

@@ -65,11 +65,11 @@ impl Ranked {
     }
 
     fn order(&self, other: &Self) -> Ordering {
-        let key = |ranked: &Self| (ranked.length, Arc::clone(&ranked.rows.file.path));
         other
             .score
             .total_cmp(&self.score)
-            .then_with(|| key(self).cmp(&key(other)))
+            .then_with(|| self.length.cmp(&other.length))
+            .then_with(|| self.rows.file.path.cmp(&other.rows.file.path))
             .then_with(|| self.at.cmp(&other.at))
     }
 }
@@ -92,19 +92,21 @@ pub(crate) fn ranked(
     let letters = Letters::of(name);
     let mut found = Vec::new();
     for rows in index.files().filter(|rows| accept(&rows.file.path)) {
+        let mut beside = None;
         for (at, symbol) in rows.symbols_with(letters, 0) {
             let Some(mut score) = scorer.score(&symbol) else { continue };
             if let Some(container) = container {
                 score *= within(container, &symbol, &rows.file.path);
             }
-            if names::is_beside_the_point(&rows.file.path) {
+            let path = &rows.file.path;
+            if *beside.get_or_insert_with(|| names::is_beside_the_point(path)) {
                 score *= 0.97;
             }
             let length = symbol.name.len();
             found.push(Ranked { rows: Arc::clone(rows), at, length, score });
         }
         if found.len() > limit.max(16) * 64 {
-            found.sort_unstable_by(Ranked::order);
+            found.select_nth_unstable_by(limit, Ranked::order);
             found.truncate(limit);
         }
     }

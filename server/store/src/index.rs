@@ -361,6 +361,9 @@ fn put_rows(transaction: &Transaction<'_>, rows: &FileRows) -> rusqlite::Result<
     Ok(())
 }
 
+/// The vectors of so many files lie together in memory.
+const GATHERED: usize = 1024;
+
 /// Shares the strings that repeat in every file: kinds and languages.
 #[derive(Default)]
 struct Interner(HashMap<String, Arc<str>>);
@@ -412,6 +415,9 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
         } else {
             loaded.damaged.push(rows.file);
         }
+    }
+    for files in loaded.files.chunks_mut(GATHERED) {
+        Matrix::gather(files.iter_mut().map(|rows| &mut rows.vectors));
     }
     Ok(loaded)
 }

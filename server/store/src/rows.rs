@@ -261,7 +261,7 @@ impl FileRows {
         }
         bytes(hash);
         bytes(&self.packed);
-        bytes(&self.vectors.as_bytes());
+        bytes(self.vectors.as_bytes());
         bytes(self.links.packed());
         let mut digest = [0; 8];
         digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);

@@ -81,7 +81,7 @@ impl VectorStore {
                         "INSERT OR REPLACE INTO vectors (model, hash, vector, checksum)
                          VALUES (?1, ?2, ?3, ?4)",
                     )?
-                    .execute(params![model, hash, bytes, checksum(hash, &bytes)])?;
+                    .execute(params![model, hash, bytes, checksum(hash, bytes)])?;
             }
             transaction.execute(
                 "DELETE FROM vectors WHERE id <= (SELECT max(id) FROM vectors) - ?1",

@@ -30,7 +30,7 @@ fn query(text: &str) -> Query {
 }
 
 fn search(index: &LexicalIndex, text: &str, delta: &Delta<'_>) -> Vec<LexicalHit> {
-    index.reader().unwrap().search(&query(text), delta, &|_| true, 10).unwrap().0
+    index.reader().unwrap().search(&query(text), delta, None, 10).unwrap().0
 }
 
 fn files(hits: &[LexicalHit]) -> Vec<u64> {
@@ -51,7 +51,7 @@ fn rarer_terms_and_paths_decide() {
     assert!(search(&index, "absent", &Delta::default()).is_empty());
     let reader = index.reader().unwrap();
     let (_, rarities) =
-        reader.search(&query("header entries absent"), &Delta::default(), &|_| true, 1).unwrap();
+        reader.search(&query("header entries absent"), &Delta::default(), None, 1).unwrap();
     assert!(rarities[1] > rarities[0] && rarities[2] == 0.0, "{rarities:?}");
 }
 
