@@ -1,4 +1,5 @@
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{Arc, Weak},
     thread,
@@ -8,7 +9,7 @@ use std::{
 use adaptation::{Stamp, Store};
 use base::{CancelToken, Latest};
 use completion::CompletionCache;
-use indexer::IndexSnapshot;
+use indexer::{FileRow, IndexSnapshot};
 use instant::Instant;
 use parking_lot::{Mutex, RwLock};
 use pdf_text::is_pdf;
@@ -17,6 +18,10 @@ use crate::{excerpts::CompletionExcerpts, index_service::IndexService};
 
 /// Files handed to the model in one go.
 const BATCH: usize = 1000;
+
+/// What the model holds of a workspace, some 130 MB: twice what a million lines come to. Of a larger one it knows
+/// the files that were changed last, and all that are changed from then on.
+const MAX_TOKENS: usize = 16 << 20;
 
 /// A burst of changes is taken in once no more came for this long…
 const QUIET: Duration = Duration::from_millis(100);
@@ -38,7 +43,7 @@ pub struct OfWorkspace {
     pub cache: CompletionCache,
     /// What a completion model was shown of other files.
     pub(crate) excerpts: CompletionExcerpts,
-    /// Content hash of each file that the model holds.
+    /// Content hash of each file that the model holds, or that there was no room for.
     held: Mutex<HashMap<Arc<str>, ContentHash>>,
     /// The priors that were learnt for it, and which of them the model has.
     adapted: Option<Store>,
@@ -110,6 +115,10 @@ impl OfWorkspace {
     /// Takes in every file of `snapshot` that the model does not hold as it is now, and priors that were
     /// learnt or removed meanwhile.
     pub fn refresh(&self, snapshot: &IndexSnapshot, cancel: &CancelToken) {
+        self.refresh_up_to(MAX_TOKENS, snapshot, cancel);
+    }
+
+    fn refresh_up_to(&self, most: usize, snapshot: &IndexSnapshot, cancel: &CancelToken) {
         self.refresh_priors();
         let mut held = self.held.lock();
         let mut gone: Vec<Arc<str>> = held.keys().cloned().collect();
@@ -119,22 +128,28 @@ impl OfWorkspace {
             held.remove(path);
         }
         self.cache.files_changed(&gone.iter().map(|path| &**path).collect::<Vec<_>>());
-        let changed: Vec<(Arc<str>, ContentHash)> = snapshot
+        let mut changed: Vec<&FileRow> = snapshot
             .files()
-            .map(|rows| (rows.file.path.clone(), rows.file.hash))
+            .map(|rows| &rows.file)
             // It learns from code, and to read a PDF takes long.
-            .filter(|(path, hash)| held.get(path) != Some(hash) && !is_pdf(path))
+            .filter(|file| held.get(&file.path) != Some(&file.hash) && !is_pdf(&file.path))
             .collect();
+        // A time of 0 is one too new to be trusted.
+        let age =
+            |file: &&FileRow| Reverse(if file.mtime_ns == 0 { i64::MAX } else { file.mtime_ns });
+        changed.sort_by_key(age);
         for batch in changed.chunks(BATCH) {
             if cancel.is_cancelled() {
                 return;
             }
+            let full = self.instant.size().tokens >= most;
+            let wanted = batch.iter().filter(|file| !full || held.contains_key(&file.path));
             let texts =
-                batch.iter().filter_map(|(path, _)| Some((path.to_string(), snapshot.text(path)?)));
+                wanted.filter_map(|file| Some((file.path.to_string(), snapshot.text(&file.path)?)));
             let texts: Vec<(String, Arc<str>)> = texts.collect();
             self.instant.update_files(&texts);
-            held.extend(batch.iter().cloned());
-            self.cache.files_changed(&batch.iter().map(|(path, _)| &**path).collect::<Vec<_>>());
+            held.extend(batch.iter().map(|file| (Arc::clone(&file.path), file.hash)));
+            self.cache.files_changed(&batch.iter().map(|file| &*file.path).collect::<Vec<_>>());
         }
         if changed.len() > BATCH {
             base::give_back_memory();
@@ -150,5 +165,37 @@ impl OfWorkspace {
             self.cache.clear();
             *held = stamp;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vfs::Workspace;
+
+    use super::*;
+
+    #[test]
+    fn of_a_workspace_that_is_too_large_the_files_that_change_are_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let workspace = Workspace::open(&[folder.path().to_owned()]).expect("opened");
+        let path = |number: usize| format!("file{number}.rs");
+        let text = |number: usize| format!("let value_{number} = {number};\n");
+        let files: Vec<(String, String)> =
+            (0..BATCH + 10).map(|number| (path(number), text(number))).collect();
+        let snapshot = |files: &[(String, String)]| {
+            let files: Vec<(&str, &str)> =
+                files.iter().map(|(path, text)| (&**path, &**text)).collect();
+            IndexSnapshot::of_texts(workspace.clone(), &files)
+        };
+        let of_workspace = OfWorkspace::default();
+        let refresh = |files: &[(String, String)]| {
+            of_workspace.refresh_up_to(100, &snapshot(files), &CancelToken::new());
+            of_workspace.instant.size().files
+        };
+        assert_eq!(refresh(&files), BATCH, "a batch at a time");
+        assert_eq!(refresh(&files), BATCH, "nothing is tried again");
+        let changed: Vec<(String, String)> =
+            files.iter().map(|(path, text)| (path.clone(), format!("{text}// more\n"))).collect();
+        assert_eq!(refresh(&changed), files.len(), "those that are changed count");
     }
 }
