@@ -113,6 +113,9 @@ const MAX_FILE: usize = 1 << 20;
 /// there are about log2 of the files' number, and a token is moved as often.
 const MERGE_FACTOR: usize = 2;
 
+/// Merging takes twice the memory of what is merged, for a moment, so no larger segments are made of others.
+const LARGEST_MERGED: usize = 2 << 20;
+
 impl Default for Instant {
     fn default() -> Self {
         Self::new()
@@ -217,7 +220,8 @@ fn merge(parts: &mut Vec<Part>, places: &mut HashMap<Arc<str>, Place>) {
     loop {
         let crowded = parts.windows(2).position(|pair| {
             let [first, second] = pair else { return false };
-            first.segment.len() < MERGE_FACTOR * second.segment.len()
+            let (first, second) = (first.segment.len(), second.segment.len());
+            first < MERGE_FACTOR * second && first + second <= LARGEST_MERGED
         });
         let wasteful = parts.iter().position(|part| 2 * part.dead_tokens > part.segment.len());
         let range = match (crowded, wasteful) {
