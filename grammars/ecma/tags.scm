@@ -68,6 +68,18 @@
     (generator_function)
   ]) @definition.method
 
+; What a module is as a whole goes by the name that it has inside.
+(expression_statement
+  (assignment_expression
+    left: (member_expression) @_exports
+    right: [
+      (function_expression
+        name: (identifier) @name)
+      (generator_function
+        name: (identifier) @name)
+    ]) @definition.function
+  (#eq? @_exports "module.exports"))
+
 (expression_statement
   (assignment_expression
     left: (member_expression
@@ -98,12 +110,27 @@
   (assignment_expression
     left: (member_expression
       object: (_) @container
-      property: (property_identifier) @name)
+      property: (property_identifier) @name) @_exports
+    right: [
+      (arrow_function)
+      (function_expression
+        !name)
+      (generator_function
+        !name)
+    ]) @definition.function
+  (#eq? @_exports "module.exports"))
+
+(expression_statement
+  (assignment_expression
+    left: (member_expression
+      object: (_) @container
+      property: (property_identifier) @name) @_other
     right: [
       (arrow_function)
       (function_expression)
       (generator_function)
-    ]) @definition.function)
+    ]) @definition.function
+  (#not-eq? @_other "module.exports"))
 
 ; What is declared in a function is seen by nobody outside.
 (function_declaration

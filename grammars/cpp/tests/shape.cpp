@@ -88,3 +88,11 @@ int exported(void);
 }
 
 int geometry::detail::deep::helper() { return 1; }
+
+template <>
+double area<Shape>(const Shape &shape) {
+    return shape.area();
+}
+
+template <>
+void Grid<int>::fill<4>(int value) {}

@@ -85,3 +85,7 @@ describe("counter", () => {
     const local = fixture;
   });
 });
+
+module.exports = function register(app) {
+  return app;
+};

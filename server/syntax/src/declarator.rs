@@ -29,10 +29,20 @@ pub(crate) fn name(declarator: Node<'_>) -> Option<Declared> {
         || matches!(kind, "operator_name" | "destructor_name" | "template_function");
     let qualified = kind == "qualified_identifier";
     (is_name && !node.has_error()).then(|| Declared {
-        range: node.byte_range().into(),
+        range: TextRange::new(node.start_byte(), end_of_name(node)),
         qualified,
         is_function,
     })
+}
+
+/// Where a name ends: a template that is specialised, `sum<int>`, is called `sum`.
+fn end_of_name(mut node: Node<'_>) -> usize {
+    while matches!(node.kind(), "qualified_identifier" | "template_function")
+        && let Some(name) = node.child_by_field_name("name")
+    {
+        node = name;
+    }
+    node.end_byte()
 }
 
 /// The declarator in a declarator. Those of references and in parentheses have no field for it.

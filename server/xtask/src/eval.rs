@@ -10,15 +10,16 @@ use crate::{
     setup,
 };
 
-const USAGE: &str = "usage: cargo xtask eval [completion|retrieval [--data DIR]]";
+const USAGE: &str = "usage: cargo xtask eval [completion|retrieval [--data DIR]|symbols]";
 
 /// Measures quality on the committed questions and samples and writes the scores beside them.
 pub fn eval(args: &[String]) -> Result<()> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let (names, data): (&[&str], Option<&str>) = match words.as_slice() {
-        [] => (&["completion", "retrieval"], None),
+        [] => (&["completion", "retrieval", "symbols"], None),
         ["completion"] => (&["completion"], None),
         ["retrieval"] => (&["retrieval"], None),
+        ["symbols"] => (&["symbols"], None),
         ["retrieval", "--data", data] => (&["retrieval"], Some(data)),
         _ => bail!(USAGE),
     };
@@ -30,6 +31,7 @@ pub fn eval(args: &[String]) -> Result<()> {
     for name in names {
         match *name {
             "completion" => step(name, || run(example("evaluate").current_dir(root())))?,
+            "symbols" => symbols()?,
             _ => retrieval(data.map(Path::new))?,
         }
     }
@@ -58,6 +60,17 @@ fn retrieval(data: Option<&Path>) -> Result<()> {
             command.arg("--data").arg(std::path::absolute(data)?);
         }
         run(command.arg("--json").arg(folder.join("tables.scores.json")).current_dir(root()))
+    })
+}
+
+/// The definitions of pinned packages beside those that universal-ctags finds.
+fn symbols() -> Result<()> {
+    setup::index_bench_tools()?;
+    let folder = root().join("tests/eval/symbols");
+    step("symbols", || {
+        let mut command = Command::new("python3");
+        command.arg(folder.join("compare.py")).arg("--hearth").arg(daemon());
+        run(command.arg("--json").arg(folder.join("scores.json")))
     })
 }
 

@@ -27,7 +27,7 @@ cargo xtask TASK
   lint               rustfmt, clippy, biome, tsc
   tidy               layers, owners and generated files
   generate           rewrite the generated files that tidy checks
-  eval [NAME]        quality: completion, retrieval [--data DIR]
+  eval [NAME]        quality: completion, retrieval [--data DIR], symbols
   models TASK        makes what the daemon carries: data, embedding, priors, evaluate, completion, test
   bench [NAME]       speed beside peers, as ratios from one run: inference, index
   package [--here]   a VSIX with the daemon inside; --here builds for this machine's CPU only
