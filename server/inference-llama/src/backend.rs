@@ -44,10 +44,15 @@ fn load_kernels() {
 
 /// llama.cpp's description of the CPU kernels in use.
 pub fn system_info() -> Result<String, InferenceError> {
+    static INFO: OnceLock<String> = OnceLock::new();
     backend()?;
-    // SAFETY: the string is static within the library, and the library is initialised.
-    let info = unsafe { CStr::from_ptr(llama_cpp_sys_2::llama_print_system_info()) };
-    Ok(info.to_string_lossy().trim().to_owned())
+    let info = INFO.get_or_init(|| {
+        // SAFETY: the library is initialised, and asked this once: it writes the description into a string of
+        // its own, which a second call at the same time would break.
+        let info = unsafe { CStr::from_ptr(llama_cpp_sys_2::llama_print_system_info()) };
+        info.to_string_lossy().trim().to_owned()
+    });
+    Ok(info.clone())
 }
 
 /// Loads the weights, or the vocabulary alone.
