@@ -80,7 +80,7 @@ impl IndexService {
     pub fn start(self: &Arc<Self>) {
         let service = self.clone();
         let work = move || {
-            base::be_polite();
+            base::stand_back();
             let first_pass = || -> Result<(), AssistantError> {
                 let indexer = service.indexer()?;
                 indexer.update(&service.cancel, &mut |_| service.changed())?;
@@ -200,7 +200,7 @@ impl IndexService {
     pub fn rebuild(self: &Arc<Self>) -> Result<(), AssistantError> {
         let (indexer, service) = (self.indexer()?, self.clone());
         let work = move || {
-            base::be_polite();
+            base::stand_back();
             if let Err(error) = indexer.rebuild(&service.cancel, &mut |_| service.changed()) {
                 tracing::error!(%error, "the index could not be rebuilt");
             }

@@ -23,6 +23,9 @@ const BATCH: usize = 1000;
 /// the files that were changed last, and all that are changed from then on.
 const MAX_TOKENS: usize = 16 << 20;
 
+/// So many changed files at once are taken in however much there is.
+const FEW: usize = 20;
+
 /// A burst of changes is taken in once no more came for this long…
 const QUIET: Duration = Duration::from_millis(100);
 /// …but at the latest after this.
@@ -80,7 +83,7 @@ impl InstantService {
         let (service, index) = (Arc::downgrade(self), Arc::downgrade(index));
         let notices = self.notices.clone();
         let started = thread::Builder::new().name("instant".into()).spawn(move || {
-            base::be_polite();
+            base::stand_back();
             while notices.take_settled(QUIET, LIMIT, |(), ()| ()).is_some() {
                 if follow(&service, &index).is_none() {
                     return;
@@ -138,12 +141,14 @@ impl OfWorkspace {
         let age =
             |file: &&FileRow| Reverse(if file.mtime_ns == 0 { i64::MAX } else { file.mtime_ns });
         changed.sort_by_key(age);
+        // A person's own changes, new files among them, and no first look at a workspace.
+        let few = changed.len() <= FEW;
         for batch in changed.chunks(BATCH) {
             if cancel.is_cancelled() {
                 return;
             }
             let full = self.instant.size().tokens >= most;
-            let wanted = batch.iter().filter(|file| !full || held.contains_key(&file.path));
+            let wanted = batch.iter().filter(|file| few || !full || held.contains_key(&file.path));
             let texts =
                 wanted.filter_map(|file| Some((file.path.to_string(), snapshot.text(&file.path)?)));
             let texts: Vec<(String, Arc<str>)> = texts.collect();
@@ -197,5 +202,7 @@ mod tests {
         let changed: Vec<(String, String)> =
             files.iter().map(|(path, text)| (path.clone(), format!("{text}// more\n"))).collect();
         assert_eq!(refresh(&changed), files.len(), "those that are changed count");
+        let new = [changed, vec![("new.rs".to_owned(), "let more = 1;\n".to_owned())]].concat();
+        assert_eq!(refresh(&new), new.len(), "and those that a person adds");
     }
 }

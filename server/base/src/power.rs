@@ -6,12 +6,36 @@ pub fn on_battery() -> bool {
     is_discharging(Path::new("/sys/class/power_supply"))
 }
 
-/// Lets the person's own programs go before this thread and those that it starts.
+/// Lets the person's own programs go before this thread and those that it starts, which still get a share beside
+/// them: for work in the background that somebody may come to wait for.
 pub fn be_polite() {
+    set_niceness(5);
+}
+
+/// Lets everything else go before this thread and the threads and processes that it starts: for bulk work that nobody
+/// waits for. It cannot be taken back.
+pub fn stand_back() {
+    set_niceness(19);
+}
+
+/// Whether this thread lets others go first.
+pub fn is_polite() -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: takes numbers only. On Linux, process 0 is the calling thread.
+    return unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) } > 0;
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(unused_variables, reason = "only Linux knows it of threads")
+)]
+fn set_niceness(niceness: i32) {
     #[cfg(target_os = "linux")]
     // SAFETY: takes numbers only. On Linux, process 0 is the calling thread; a refusal does no harm.
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+        libc::setpriority(libc::PRIO_PROCESS, 0, niceness);
     }
 }
 

@@ -51,6 +51,8 @@ struct State {
     dirty: HashSet<PathBuf>,
     documents: HashMap<PathBuf, Option<Arc<str>>>,
     rescan: bool,
+    /// Folders came or went.
+    moved: bool,
     watch: bool,
     woken: bool,
     closed: bool,
@@ -70,6 +72,8 @@ struct Work {
     dirty: HashSet<PathBuf>,
     documents: HashMap<PathBuf, Option<Arc<str>>>,
     rescan: bool,
+    /// Folders came or went.
+    moved: bool,
     watch: bool,
     closed: bool,
     /// Someone waits. The number is the round that this work answers.
@@ -99,6 +103,11 @@ impl Queue {
 
     pub(crate) fn rescan(&self) {
         self.say(|state| state.rescan = true);
+    }
+
+    /// Says that folders may have come, gone, or been replaced.
+    fn folders_moved(&self) {
+        self.say(|state| (state.rescan, state.moved) = (true, true));
     }
 
     pub(crate) fn watch(&self) {
@@ -162,9 +171,10 @@ impl Queue {
                     (std::mem::take(&mut state.dirty), std::mem::take(&mut state.rescan))
                 };
                 let (watch, closed) = (state.watch, state.closed);
+                let moved = std::mem::take(&mut state.moved);
                 let store = std::mem::take(&mut state.store);
                 state.busy = true;
-                return Work { dirty, documents, rescan, watch, closed, settle, store };
+                return Work { dirty, documents, rescan, moved, watch, closed, settle, store };
             }
             match wake {
                 Some(wake) => drop(self.changed.wait_until(&mut state, wake)),
@@ -204,6 +214,8 @@ struct Live {
     since: Option<(Instant, Instant)>,
     watcher: Option<Watcher>,
     watched: Arc<HashSet<PathBuf>>,
+    /// Folders came or went since they were watched: one of the same name may be another.
+    moved: bool,
     polling: bool,
     scanned: Option<Instant>,
     /// When the process that writes was last looked after.
@@ -220,6 +232,7 @@ impl Live {
             since: None,
             watcher: None,
             watched: Arc::default(),
+            moved: false,
             polling: false,
             scanned: None,
             writer_seen: Instant::now(),
@@ -246,6 +259,8 @@ impl Live {
             if work.watch {
                 self.watch(&mut work.rescan);
             }
+            // The walk that follows sees the folders as they are then; they are watched after it.
+            self.moved |= work.moved;
             work.rescan |= self.writer_is_gone();
             if work.rescan {
                 self.rescan(work.settle.is_some());
@@ -397,14 +412,15 @@ impl Live {
             let shared = Arc::clone(&self.shared);
             Watcher::new(move |event| match event {
                 WatchEvent::Dirty(paths) => shared.queue.dirty(&paths),
-                WatchEvent::Rescan => shared.queue.rescan(),
+                WatchEvent::Rescan => shared.queue.folders_moved(),
             })
         });
         let directories = Arc::clone(&shared.directories.lock());
-        if Arc::ptr_eq(&directories, &self.watched) {
+        if std::mem::take(&mut self.moved) {
+            watcher.forget();
+        } else if Arc::ptr_eq(&directories, &self.watched) {
             return;
-        }
-        if *directories == *self.watched {
+        } else if *directories == *self.watched {
             self.watched = directories;
             return;
         }
@@ -486,5 +502,20 @@ impl Live {
     fn polling_is_due(&self) -> bool {
         let every = self.scan_interval();
         self.watcher.is_some() && self.scanned.is_some_and(|at| at.elapsed() >= every)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_where_nothing_was_said_or_for_longer_than_they_want() {
+        // No thread takes the work, so that either wait would last for ever.
+        let queue = Queue::new();
+        queue.settle(false, None);
+        queue.dirty(&[PathBuf::from("a.rs")]);
+        queue.settle(false, Some(Instant::now()));
+        assert_eq!(queue.len(), 1);
     }
 }

@@ -200,8 +200,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Reads and parses the candidates on threads of their own, as polite as this one, and hands each
-    /// outcome to `sink` on this one, in the order in which they are done.
+    /// Reads and parses the candidates on threads of their own, which stand back where this one is polite, and
+    /// hands each outcome to `sink` on this one, in the order in which they are done.
     fn read_all(
         &self,
         candidates: &[(&FoundFile, Option<[u8; 16]>)],
@@ -209,12 +209,16 @@ impl Shared {
         sink: &mut dyn FnMut(&FoundFile, Outcome) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
         let (threads, documents) = (self.options.threads, &self.documents);
+        let in_background = base::is_polite();
         let next = AtomicUsize::new(0);
         let (sender, receiver) = bounded(threads * 8);
         std::thread::scope(|scope| {
             for _ in 0..threads.min(candidates.len()) {
                 let (sender, next) = (sender.clone(), &next);
                 scope.spawn(move || {
+                    if in_background {
+                        base::stand_back();
+                    }
                     while let Some((file, known)) =
                         candidates.get(next.fetch_add(1, Ordering::Relaxed))
                     {

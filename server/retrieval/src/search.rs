@@ -121,7 +121,7 @@ fn search_signals(
     if cancel.is_cancelled() {
         return Vec::new();
     }
-    hits(index, candidates, &question, &rarities, (ranking, query.limit), tokens)
+    hits(index, candidates, &question, &rarities, ranking, query.limit, tokens)
 }
 
 /// The question without the names of languages in which a large part of the files is written: "in
@@ -455,7 +455,8 @@ fn hits(
     candidates: Candidates,
     question: &Question,
     rarities: &[f32],
-    (ranking, limit): (&Ranking, usize),
+    ranking: &Ranking,
+    limit: usize,
     tokens: &mut Tokens,
 ) -> Vec<Hit> {
     let mut excerpts = Excerpts::new(index);

@@ -53,6 +53,12 @@ impl Watcher {
         Self { events, watched: HashSet::new(), limit }
     }
 
+    /// Has the next [`set`](Self::set) watch every folder anew: one that was removed and made again has lost its
+    /// watch, whatever its name says.
+    pub fn forget(&mut self) {
+        self.watched.clear();
+    }
+
     /// Watches exactly these folders from now on, besides what git keeps of each root's branch.
     pub fn set(&mut self, directories: &[PathBuf], roots: &[PathBuf]) -> Watching {
         let Some(watcher) = &mut self.events else {
@@ -191,6 +197,25 @@ mod tests {
         wait(&events, &WatchEvent::Dirty(vec![file.clone()]));
         fs::create_dir(root.join("new")).unwrap();
         wait(&events, &WatchEvent::Rescan);
+    }
+
+    #[test]
+    fn a_folder_that_was_made_again_is_watched_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let inner = root.join("inner");
+        let folders = [root.clone(), inner.clone()];
+        fs::create_dir(&inner).unwrap();
+        let (mut watcher, events) = watcher(100);
+        watcher.set(&folders, std::slice::from_ref(&root));
+        fs::remove_dir(&inner).unwrap();
+        wait(&events, &WatchEvent::Rescan);
+        fs::create_dir(&inner).unwrap();
+        watcher.forget();
+        watcher.set(&folders, std::slice::from_ref(&root));
+        let file = inner.join("a.rs");
+        fs::write(&file, "fn a() {}").unwrap();
+        wait(&events, &WatchEvent::Dirty(vec![file]));
     }
 
     #[test]

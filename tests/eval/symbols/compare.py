@@ -130,7 +130,7 @@ def main() -> None:
     packages = tomllib.loads((HERE / "packages.toml").read_text("utf-8"))["package"]
     lock = tomllib.loads((REPOSITORY / "Cargo.lock").read_text("utf-8"))
     versions = {entry["name"]: entry["version"] for entry in lock["package"]}
-    scores, missed = [], False
+    scores, missed, absent = [], False, []
     for language in ENDINGS:
         with tempfile.TemporaryDirectory() as temporary:
             workspace = Path(temporary, "sources")
@@ -142,7 +142,7 @@ def main() -> None:
                 try:
                     source = fetch(package, cargo_sources(), versions, unpacked)
                 except Unavailable as error:
-                    print(f"left out: {error}", file=sys.stderr)
+                    absent.append(str(error))
                     continue
                 copy(package, source, workspace / package["name"].replace("/", "-"))
                 names.append(f"{package['name']} {package.get('version') or versions[package['name']]}")
@@ -178,6 +178,8 @@ def main() -> None:
         print(f"{language:12} {asked.total():6} definitions, {100 * share:6.2f} % found, missing {dict(missing)}")
         for reason, count in reasons.most_common():
             print(f"{'':12} {count:6} {reason}")
+    if absent:
+        sys.exit("not compared, and no scores written:\n" + "\n".join(absent))
     if args.json:
         version = subprocess.run(["ctags", "--version"], capture_output=True, text=True, check=True).stdout
         args.json.write_text(json.dumps({"peer": version.splitlines()[0], "languages": scores}, indent=2) + "\n", "utf-8")
