@@ -458,6 +458,16 @@ impl Shared {
         self.publish(&layers);
     }
 
+    /// The same after a look at every file: what was laid over those that it found is older than the base.
+    pub(crate) fn publish_walked(&self, base: Base, walk: &Walk) {
+        let found: HashSet<&str> = walk.files.iter().map(|file| file.path.as_str()).collect();
+        let mut layers = self.layers.lock();
+        layers.saved.files.retain(|path, _| !found.contains(&**path));
+        layers.saved.settle(&base);
+        layers.base = Arc::new(base);
+        self.publish(&layers);
+    }
+
     /// Lays the newer state of saved files over the base; `None` takes one away.
     pub(crate) fn lay_over(&self, files: Vec<(Arc<str>, Option<Fresh>)>) {
         let mut layers = self.layers.lock();

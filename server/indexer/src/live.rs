@@ -33,6 +33,9 @@ const STORM_QUIET: Duration = Duration::from_millis(200);
 /// How often everything is looked at where changes cannot be watched, and where they can.
 const POLL: Duration = Duration::from_secs(20);
 const RECHECK: Duration = Duration::from_mins(15);
+/// Folders that came or went are watched anew, and everything is looked at, once more after this: the system tells of
+/// a folder that is gone at any time, and takes the watch of one that was made again by its name.
+const AFTERMATH: Duration = Duration::from_secs(2);
 /// How often a process that only reads looks after the one that writes.
 const WRITER_CHECK: Duration = Duration::from_secs(5);
 /// Longer texts in the editor are not searched while they are typed.
@@ -216,6 +219,8 @@ struct Live {
     watched: Arc<HashSet<PathBuf>>,
     /// Folders came or went since they were watched: one of the same name may be another.
     moved: bool,
+    /// The same, and all is to be looked at once more.
+    aftermath: bool,
     polling: bool,
     scanned: Option<Instant>,
     /// When the process that writes was last looked after.
@@ -233,6 +238,7 @@ impl Live {
             watcher: None,
             watched: Arc::default(),
             moved: false,
+            aftermath: false,
             polling: false,
             scanned: None,
             writer_seen: Instant::now(),
@@ -256,11 +262,15 @@ impl Live {
                 work.rescan = true;
             }
             self.dirty(&work.dirty, &mut work.rescan);
+            if self.aftermath && self.polling_is_due() {
+                (self.aftermath, self.moved) = (false, true);
+            }
             if work.watch {
                 self.watch(&mut work.rescan);
             }
             // The walk that follows sees the folders as they are then; they are watched after it.
             self.moved |= work.moved;
+            self.aftermath |= work.moved;
             work.rescan |= self.writer_is_gone();
             if work.rescan {
                 self.rescan(work.settle.is_some());
@@ -283,7 +293,13 @@ impl Live {
 
     /// What failed, for want of room for example, is tried again soon.
     fn scan_interval(&self) -> Duration {
-        if self.polling || self.shared.has_failed() { POLL } else { RECHECK }
+        if self.aftermath {
+            AFTERMATH
+        } else if self.polling || self.shared.has_failed() {
+            POLL
+        } else {
+            RECHECK
+        }
     }
 
     fn looks_after_writer(&self) -> bool {

@@ -148,7 +148,12 @@ impl Shared {
         writer.write(changed, touched, &vanished)?;
         progress(&Progress { stage: Stage::Commit, done: total, total });
         let begun = Instant::now();
-        self.publish_base(writer.commit()?);
+        let base = writer.commit()?;
+        if stopped {
+            self.publish_base(base);
+        } else {
+            self.publish_walked(base, walk);
+        }
         *lexical = begun.elapsed();
         self.expect(0);
         if stopped { Err(Cancelled.into()) } else { Ok(()) }
