@@ -209,12 +209,17 @@ impl Assistant {
         self.index.open_stored()
     }
 
+    /// Looks at what is stored of the index, on this thread; what is damaged is made anew.
+    pub fn verify_index(&self) -> Result<(), AssistantError> {
+        self.index.verify()
+    }
+
     /// Brings the index up to date on this thread.
     pub fn update_index(
         &self,
         rebuild: bool,
         cancel: &CancelToken,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<IndexReport, AssistantError> {
         self.index.update(rebuild, cancel, progress)
     }

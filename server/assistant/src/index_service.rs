@@ -80,9 +80,9 @@ impl IndexService {
     pub fn start(self: &Arc<Self>) {
         let service = self.clone();
         let work = move || {
-            base::stand_back();
+            base::be_polite();
             let first_pass = || -> Result<(), AssistantError> {
-                let indexer = service.indexer()?;
+                let indexer = service.opened(true)?;
                 indexer.update(&service.cancel, &mut |_| service.changed())?;
                 indexer.watch();
                 Ok(())
@@ -112,9 +112,9 @@ impl IndexService {
         &self,
         rebuild: bool,
         cancel: &CancelToken,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<IndexReport, AssistantError> {
-        let indexer = self.indexer()?;
+        let indexer = self.opened(true)?;
         let report = if rebuild {
             indexer.rebuild(cancel, progress)
         } else {
@@ -122,6 +122,12 @@ impl IndexService {
         };
         self.end_first_pass();
         Ok(report?)
+    }
+
+    /// Looks at what is stored, on this thread; what is damaged is made anew.
+    pub fn verify(&self) -> Result<(), AssistantError> {
+        self.indexer()?.verify();
+        Ok(())
     }
 
     /// Opens the index as it is stored, on this thread.
@@ -200,7 +206,7 @@ impl IndexService {
     pub fn rebuild(self: &Arc<Self>) -> Result<(), AssistantError> {
         let (indexer, service) = (self.indexer()?, self.clone());
         let work = move || {
-            base::stand_back();
+            base::be_polite();
             if let Err(error) = indexer.rebuild(&service.cancel, &mut |_| service.changed()) {
                 tracing::error!(%error, "the index could not be rebuilt");
             }
@@ -246,11 +252,16 @@ impl IndexService {
 
     /// The index, opened if need be.
     fn indexer(&self) -> Result<Arc<Indexer>, AssistantError> {
+        self.opened(false)
+    }
+
+    /// The indexer, opened with or without the walk of an update that follows.
+    fn opened(&self, walk_ahead: bool) -> Result<Arc<Indexer>, AssistantError> {
         let mut failure = self.opening.lock();
         if let Some(indexer) = self.indexer.get() {
             return Ok(indexer.clone());
         }
-        match self.open() {
+        match self.open(walk_ahead) {
             Ok(indexer) => {
                 *failure = None;
                 let indexer = self.indexer.get_or_init(|| Arc::new(indexer));
@@ -267,13 +278,14 @@ impl IndexService {
         }
     }
 
-    fn open(&self) -> Result<Indexer, String> {
+    fn open(&self, walk_ahead: bool) -> Result<Indexer, String> {
         let folder = self.folders.workspace_cache(&self.workspace.key());
         let folder = folder.map_err(|error| error.to_string())?;
         let options = IndexOptions {
             on_change: self.on_change.clone(),
             embedding: (self.embedding)(),
             pdf: Some(Arc::clone(&self.pdf)),
+            walk_ahead,
             ..IndexOptions::default()
         };
         Indexer::open(self.workspace.clone(), &folder, options)

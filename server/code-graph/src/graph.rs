@@ -74,6 +74,7 @@ impl CodeGraph {
     /// whose names nobody else's change can touch cost nothing; when files came or went every link
     /// is found again, as any import may mean another file now.
     pub fn update(&mut self, index: &IndexSnapshot) -> bool {
+        index.load_contents();
         let files: Vec<&Arc<FileRows>> = index.files().collect();
         self.update_to(files.iter().copied())
     }
@@ -201,7 +202,7 @@ impl CodeGraph {
             .filter(|(own, file)| linked(*own, file))
             .map(|(_, file)| User {
                 path: Arc::clone(&file.rows.file.path),
-                uses: file.rows.links.uses_of(name),
+                uses: file.rows.links().uses_of(name),
             })
             .filter(|user| wanted(user.uses))
             .collect();
@@ -310,7 +311,7 @@ impl CodeGraph {
         let last = wanted.last().copied().unwrap_or_default();
         let uses_one = |file: &File| {
             let mut wanted = wanted.iter().peekable();
-            file.rows.links.uses().take_while(|(name, _)| *name <= last).any(|(name, _)| {
+            file.rows.links().uses().take_while(|(name, _)| *name <= last).any(|(name, _)| {
                 while wanted.next_if(|known| **known < name).is_some() {}
                 wanted.peek().is_some_and(|known| **known == name)
             })
@@ -360,7 +361,7 @@ impl CodeGraph {
         let view = View::new(slot, rows, resolver);
         let mut links = Vec::new();
         let mut meant: Vec<(u32, f32)> = Vec::new();
-        for (name, uses) in rows.links.uses() {
+        for (name, uses) in rows.links().uses() {
             let Some(&id) = self.names.get(name) else { continue };
             let definitions = self.definitions[id as usize].as_slice();
             let of_slot = |slot: u32| {
@@ -505,15 +506,18 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(slot: u32, rows: &'a FileRows, resolver: &'a Resolver) -> Self {
         let language = rows.file.language.as_deref().unwrap_or_default();
-        let mut imported: Vec<u32> =
-            rows.links.imports().flat_map(|import| resolver.resolve(slot, rows, import)).collect();
+        let mut imported: Vec<u32> = rows
+            .links()
+            .imports()
+            .flat_map(|import| resolver.resolve(slot, rows, import))
+            .collect();
         imported.sort_unstable();
         imported.dedup();
         let mut packages: Vec<u32> =
             imported.iter().filter_map(|slot| resolver.place(*slot)?.package).collect();
         if language == "rust" {
             // `name::item` needs no import where `name` is a crate.
-            let named = rows.links.uses().filter_map(|(name, _)| resolver.package_named(name));
+            let named = rows.links().uses().filter_map(|(name, _)| resolver.package_named(name));
             packages.extend(named);
         }
         packages.sort_unstable();

@@ -372,7 +372,7 @@ mod tests {
         let resolver = Resolver::new((0..).zip(rows.iter().copied()));
         let from = rows.iter().position(|rows| &*rows.file.path == files[0].0).expect("indexed");
         let mut found: Vec<&str> = rows[from]
-            .links
+            .links()
             .imports()
             .flat_map(|import| resolver.resolve(from as u32, rows[from], import))
             .map(|slot| &*rows[slot as usize].file.path)

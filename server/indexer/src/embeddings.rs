@@ -197,6 +197,7 @@ impl Embeddings {
 
     /// Takes over the vectors that the cache knows, and forgets those of chunks that are gone.
     fn look_up(&self, store: &VectorStore, snapshot: &IndexSnapshot) -> Result<(), InferenceError> {
+        snapshot.load_contents();
         let wanted: HashSet<[u8; 16]> =
             snapshot.files().flat_map(|rows| rows.chunk_hashes()).collect();
         self.looked_up.store(true, Ordering::Relaxed);

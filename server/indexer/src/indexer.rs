@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base::CancelToken;
+use base::{CancelToken, Cancelled};
 use inference::InferenceError;
 use parking_lot::{Mutex, RwLock};
 use pdf_text::PdfReader;
@@ -23,7 +23,7 @@ use crate::{
     lock::WriterLock,
     report::{IndexError, IndexReport, IndexState, IndexStatus, PLAIN_LISTED, Progress},
     snapshot::{Base, Fresh, IndexSnapshot, Overlay},
-    writer::{Role, Trust},
+    writer::{self, Role, Trust},
 };
 
 /// How much may be indexed, and how hard the machine may be worked for it.
@@ -40,6 +40,8 @@ pub struct IndexOptions {
     pub embedding: Option<EmbeddingSource>,
     /// What reads PDFs; without it they are skipped.
     pub pdf: Option<Arc<dyn PdfReader>>,
+    /// Files are listed while the index is opened: for whoever [updates](Indexer::update) it at once.
+    pub walk_ahead: bool,
 }
 
 impl Default for IndexOptions {
@@ -51,6 +53,7 @@ impl Default for IndexOptions {
             on_change: None,
             embedding: None,
             pdf: None,
+            walk_ahead: false,
         }
     }
 }
@@ -76,6 +79,8 @@ pub(crate) struct Shared {
     generation: AtomicU64,
     pub(crate) queue: Queue,
     pub(crate) cancel: CancelToken,
+    /// The walk that began when the index was opened.
+    pub(crate) walking: Mutex<Option<JoinHandle<Result<Walk, Cancelled>>>>,
     paused: AtomicBool,
     updating: AtomicUsize,
     updated: AtomicBool,
@@ -108,6 +113,12 @@ impl Indexer {
         cache: &Path,
         options: IndexOptions,
     ) -> Result<Self, IndexError> {
+        let cancel = CancelToken::new();
+        let walking = options.walk_ahead.then(|| {
+            let (workspace, walk, cancel) =
+                (workspace.clone(), options.walk.clone(), cancel.clone());
+            std::thread::spawn(move || vfs_notify::walk(&workspace, &walk, &cancel))
+        });
         let mut role = Role::take(cache, Trust::OrderlyEnd)?;
         let base = match &mut role {
             Role::Writer(writer) => writer.base()?,
@@ -138,7 +149,8 @@ impl Indexer {
             }),
             generation: AtomicU64::new(1),
             queue: Queue::new(),
-            cancel: CancelToken::new(),
+            cancel,
+            walking: Mutex::new(walking),
             paused: AtomicBool::new(false),
             updating: AtomicUsize::new(0),
             updated: AtomicBool::new(false),
@@ -183,7 +195,7 @@ impl Indexer {
     pub fn update(
         &self,
         cancel: &CancelToken,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<IndexReport, IndexError> {
         self.shared.update(cancel, progress)
     }
@@ -193,12 +205,19 @@ impl Indexer {
     pub fn rebuild(
         &self,
         cancel: &CancelToken,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<IndexReport, IndexError> {
         if let Role::Writer(writer) = &mut *self.shared.role.lock() {
             writer.clear(&self.shared.folder)?;
         }
         self.shared.update(cancel, progress)
+    }
+
+    /// Looks at what is stored, as far as opening trusted it; what is damaged is made anew. A workspace that is
+    /// [watched](Self::watch) does so by itself.
+    pub fn verify(&self) {
+        self.shared.verify();
+        self.settle();
     }
 
     /// Follows the file system in the background from now on, beginning with an update.
@@ -310,7 +329,7 @@ impl Shared {
     pub(crate) fn update(
         &self,
         cancel: &CancelToken,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<IndexReport, IndexError> {
         self.updating.fetch_add(1, Ordering::Relaxed);
         self.changed();
@@ -345,11 +364,25 @@ impl Shared {
         }
     }
 
-    /// Looks at what opening trusted, once; what is damaged is made anew by the next look at every file.
+    /// Looks at what opening trusted, once, while the index is used; what is damaged is made anew by the next look
+    /// at every file.
     pub(crate) fn verify(&self) {
+        if !self.is_unverified() {
+            return;
+        }
+        let verified = writer::verify(&self.folder, &self.cancel);
+        let sound = match &verified {
+            Ok(false) => return,
+            Ok(true) => true,
+            Err(error) if error.is_damage() => false,
+            Err(error) => {
+                tracing::warn!(%error, "the index cannot be looked at");
+                return;
+            }
+        };
         let verified = match &mut *self.role.lock() {
-            Role::Writer(writer) => writer.verify(),
-            Role::Reader(_) => Ok(()),
+            Role::Writer(writer) => writer.verified(sound).and(verified.map(drop)),
+            Role::Reader(_) => return,
         };
         let Err(error) = verified else { return };
         tracing::warn!(%error, "the index is opened anew");
@@ -357,6 +390,10 @@ impl Shared {
             tracing::error!(%error, "the index is not up to date");
         }
         self.queue.rescan();
+    }
+
+    pub(crate) fn is_unverified(&self) -> bool {
+        matches!(&*self.role.lock(), Role::Writer(writer) if writer.is_unverified())
     }
 
     fn reopen(&self) -> Result<(), IndexError> {
@@ -459,12 +496,19 @@ impl Shared {
     }
 
     /// The same after a look at every file: what was laid over those that it found is older than the base.
-    pub(crate) fn publish_walked(&self, base: Base, walk: &Walk) {
-        let found: HashSet<&str> = walk.files.iter().map(|file| file.path.as_str()).collect();
+    /// No base means that there is nothing new to be found.
+    pub(crate) fn publish_walked(&self, base: Option<Base>, walk: &Walk) {
         let mut layers = self.layers.lock();
+        if base.is_none() && layers.saved.files.is_empty() {
+            return;
+        }
+        let found: HashSet<&str> = walk.files.iter().map(|file| file.path.as_str()).collect();
         layers.saved.files.retain(|path, _| !found.contains(&**path));
+        if let Some(base) = base {
+            layers.base = Arc::new(base);
+        }
+        let base = Arc::clone(&layers.base);
         layers.saved.settle(&base);
-        layers.base = Arc::new(base);
         self.publish(&layers);
     }
 

@@ -54,6 +54,8 @@ struct State {
     dirty: HashSet<PathBuf>,
     documents: HashMap<PathBuf, Option<Arc<str>>>,
     rescan: bool,
+    /// Everything is to be looked at, and nobody waits for it.
+    look_around: bool,
     /// Folders came or went.
     moved: bool,
     watch: bool,
@@ -75,6 +77,7 @@ struct Work {
     dirty: HashSet<PathBuf>,
     documents: HashMap<PathBuf, Option<Arc<str>>>,
     rescan: bool,
+    look_around: bool,
     /// Folders came or went.
     moved: bool,
     watch: bool,
@@ -106,6 +109,10 @@ impl Queue {
 
     pub(crate) fn rescan(&self) {
         self.say(|state| state.rescan = true);
+    }
+
+    fn look_around(&self) {
+        self.say(|state| state.look_around = true);
     }
 
     /// Says that folders may have come, gone, or been replaced.
@@ -159,7 +166,7 @@ impl Queue {
         state.busy = false;
         loop {
             let resting = paused();
-            let disk = !resting && (!state.dirty.is_empty() || state.rescan);
+            let disk = !resting && (!state.dirty.is_empty() || state.rescan || state.look_around);
             let settle = (state.asked > state.answered).then_some(state.asked);
             let ready = disk
                 || !state.documents.is_empty()
@@ -168,22 +175,41 @@ impl Queue {
                 || std::mem::take(&mut state.woken);
             if ready || wake.is_some_and(|wake| Instant::now() >= wake) {
                 let documents = std::mem::take(&mut state.documents);
-                let (dirty, rescan) = if resting {
+                let (dirty, rescan, look_around) = if resting {
                     Default::default()
                 } else {
-                    (std::mem::take(&mut state.dirty), std::mem::take(&mut state.rescan))
+                    (
+                        std::mem::take(&mut state.dirty),
+                        std::mem::take(&mut state.rescan),
+                        std::mem::take(&mut state.look_around),
+                    )
                 };
                 let (watch, closed) = (state.watch, state.closed);
                 let moved = std::mem::take(&mut state.moved);
                 let store = std::mem::take(&mut state.store);
                 state.busy = true;
-                return Work { dirty, documents, rescan, moved, watch, closed, settle, store };
+                return Work {
+                    dirty,
+                    documents,
+                    rescan,
+                    look_around,
+                    moved,
+                    watch,
+                    closed,
+                    settle,
+                    store,
+                };
             }
             match wake {
                 Some(wake) => drop(self.changed.wait_until(&mut state, wake)),
                 None => self.changed.wait(&mut state),
             }
         }
+    }
+
+    /// Says that nobody has to wait for what the thread does until it takes more: it was not asked to.
+    fn at_leisure(&self) {
+        self.state.lock().busy = false;
     }
 
     fn answer(&self, round: u64) {
@@ -225,6 +251,8 @@ struct Live {
     scanned: Option<Instant>,
     /// When the process that writes was last looked after.
     writer_seen: Instant,
+    /// Looks at what is stored.
+    verifying: Option<JoinHandle<()>>,
 }
 
 impl Live {
@@ -242,6 +270,7 @@ impl Live {
             polling: false,
             scanned: None,
             writer_seen: Instant::now(),
+            verifying: None,
         }
     }
 
@@ -254,6 +283,9 @@ impl Live {
                 if let Some(round) = work.settle {
                     shared.queue.answer(round);
                 }
+                if let Some(Err(_)) = self.verifying.take().map(JoinHandle::join) {
+                    tracing::error!("looking at the index panicked");
+                }
                 return;
             }
             self.documents(std::mem::take(&mut work.documents));
@@ -262,6 +294,10 @@ impl Live {
                 work.rescan = true;
             }
             self.dirty(&work.dirty, &mut work.rescan);
+            if !work.rescan && work.settle.is_none() {
+                shared.queue.at_leisure();
+            }
+            work.rescan |= work.look_around;
             if self.aftermath && self.polling_is_due() {
                 (self.aftermath, self.moved) = (false, true);
             }
@@ -470,17 +506,35 @@ impl Live {
         self.since = None;
         let cancel = self.shared.cancel.child();
         match self.shared.update(&cancel, &mut |_| {}) {
-            Ok(_) => self.shared.verify(),
+            Ok(_) => self.verify(),
             Err(IndexError::Cancelled(_)) => {}
             Err(error) => tracing::error!(%error, "the index is not up to date"),
         }
         self.scanned = Some(Instant::now());
     }
 
+    /// Has what opening trusted looked at, on a thread that nobody waits for.
+    fn verify(&mut self) {
+        if self.verifying.as_ref().is_some_and(|thread| !thread.is_finished())
+            || !self.shared.is_unverified()
+        {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let started = thread::Builder::new().name("index-check".to_owned()).spawn(move || {
+            base::stand_back();
+            shared.verify();
+        });
+        match started {
+            Ok(thread) => self.verifying = Some(thread),
+            Err(error) => tracing::error!(%error, "no thread to look at the index"),
+        }
+    }
+
     fn store_when_due(&mut self, now: bool) {
         let due = self.wake().is_some_and(|wake| Instant::now() >= wake);
         if self.polling_is_due() && !now {
-            self.shared.queue.rescan();
+            self.shared.queue.look_around();
             self.scanned = Some(Instant::now());
         }
         if self.unstored.is_empty() || !(now || due || self.unstored.len() >= MOST_UNSTORED) {
@@ -507,7 +561,8 @@ impl Live {
             }
         }
         match writer.write(changed, touched, &gone).and_then(|()| writer.commit()) {
-            Ok(base) => self.shared.publish_base(base),
+            Ok(Some(base)) => self.shared.publish_base(base),
+            Ok(None) => {}
             Err(error) => {
                 tracing::error!(%error, "saved files are searchable but not stored");
                 self.shared.queue.rescan();

@@ -196,10 +196,10 @@ fn rows(
             doc: symbol.doc.map(|doc| cut(&doc, DOC_BYTES).into()),
         })
         .collect();
-    let mut rows = FileRows::new(row, chunks, symbols);
-    rows.links = syntax.map(|syntax| links::of(syntax, text)).unwrap_or_default();
-    rows.vectors = vectors_of(&rows, text);
-    rows
+    let used = syntax.map(|syntax| links::of(syntax, text)).unwrap_or_default();
+    let rows = FileRows::new(row, chunks, symbols).with_links(used);
+    let vectors = vectors_of(&rows, text);
+    rows.with_vectors(vectors)
 }
 
 /// The chunks of a text; those of a PDF end with its pages.

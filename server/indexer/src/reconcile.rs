@@ -25,6 +25,8 @@ use crate::{
 const BATCH: usize = 256;
 /// A long update becomes searchable, and durable, piece by piece this often.
 const COMMIT_EVERY: Duration = Duration::from_secs(10);
+/// More files than this are not taken in on the thread that others wait for.
+const MANY: usize = 100;
 /// A process that only reads keeps at most this many newer files in memory.
 const READER_FILES: usize = 512;
 
@@ -43,8 +45,10 @@ pub(crate) fn plan<'walk>(
     redo: &HashSet<Arc<str>>,
 ) -> Plan<'walk> {
     let mut candidates = Vec::new();
+    let mut there = 0;
     for found in &walk.files {
         let known = files.get(found.path.as_str()).map(|rows| &rows.file);
+        there += usize::from(known.is_some());
         let unchanged = known.is_some_and(|known| {
             (known.size, known.mtime_ns, known.inode) == (found.size, found.mtime_ns, found.inode)
         });
@@ -54,8 +58,11 @@ pub(crate) fn plan<'walk>(
             candidates.push((found, hash));
         }
     }
-    let there: HashSet<&str> = walk.files.iter().map(|found| found.path.as_str()).collect();
-    let gone = files.keys().filter(|path| !there.contains(&***path)).map(Arc::clone).collect();
+    let mut gone = Vec::new();
+    if there < files.len() {
+        let there: HashSet<&str> = walk.files.iter().map(|found| found.path.as_str()).collect();
+        gone.extend(files.keys().filter(|path| !there.contains(&***path)).map(Arc::clone));
+    }
     Plan { candidates, gone }
 }
 
@@ -64,11 +71,15 @@ impl Shared {
     pub(crate) fn reconcile(
         &self,
         cancel: &CancelToken,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<IndexReport, IndexError> {
         let begun = Instant::now();
         progress(&Progress { stage: Stage::Scan, done: 0, total: 0 });
-        let walk = vfs_notify::walk(&self.workspace, &self.options.walk, cancel)?;
+        let ahead = self.walking.lock().take().and_then(|walking| walking.join().ok()?.ok());
+        let walk = match ahead {
+            Some(walk) => walk,
+            None => vfs_notify::walk(&self.workspace, &self.options.walk, cancel)?,
+        };
         let scan = begun.elapsed();
         let mut report = IndexReport::default();
         let mut lexical = Duration::ZERO;
@@ -105,11 +116,41 @@ impl Shared {
         writer: &mut Writer,
         walk: &Walk,
         cancel: &CancelToken,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut (dyn FnMut(&Progress) + Send),
         report: &mut IndexReport,
         lexical: &mut Duration,
     ) -> Result<(), IndexError> {
-        let Plan { candidates, gone } = plan(walk, &writer.files, &writer.redo);
+        let plan = plan(walk, &writer.files, &writer.redo);
+        let many = plan.candidates.len() > MANY;
+        let take_in = || self.take_in(plan, writer, walk, cancel, progress, report, lexical);
+        if !many || !base::is_polite() {
+            return take_in();
+        }
+        // So much is bulk work, and this thread has other work as well.
+        let stand_back = || {
+            base::stand_back();
+            take_in()
+        };
+        std::thread::scope(|scope| scope.spawn(stand_back).join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Reads what a walk says has to be read, and stores it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a part of one function that runs where it is told"
+    )]
+    fn take_in(
+        &self,
+        plan: Plan<'_>,
+        writer: &mut Writer,
+        walk: &Walk,
+        cancel: &CancelToken,
+        progress: &mut (dyn FnMut(&Progress) + Send),
+        report: &mut IndexReport,
+        lexical: &mut Duration,
+    ) -> Result<(), IndexError> {
+        let Plan { candidates, gone } = plan;
         let total = candidates.len() as u64;
         self.expect(total as usize);
         report.removed = gone.len();
@@ -133,7 +174,9 @@ impl Shared {
                 )?;
                 self.expect((total - done) as usize);
                 if committed.elapsed() > COMMIT_EVERY {
-                    self.publish_base(writer.commit()?);
+                    if let Some(base) = writer.commit()? {
+                        self.publish_base(base);
+                    }
                     committed = Instant::now();
                 }
             }
@@ -149,10 +192,10 @@ impl Shared {
         progress(&Progress { stage: Stage::Commit, done: total, total });
         let begun = Instant::now();
         let base = writer.commit()?;
-        if stopped {
-            self.publish_base(base);
-        } else {
+        if !stopped {
             self.publish_walked(base, walk);
+        } else if let Some(base) = base {
+            self.publish_base(base);
         }
         *lexical = begun.elapsed();
         self.expect(0);
@@ -164,7 +207,7 @@ impl Shared {
         &self,
         walk: &Walk,
         cancel: &CancelToken,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut (dyn FnMut(&Progress) + Send),
         report: &mut IndexReport,
     ) -> Result<(), IndexError> {
         let base = self.base();

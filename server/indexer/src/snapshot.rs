@@ -2,7 +2,7 @@ use std::{
     cmp::Ordering,
     collections::{HashMap, HashSet},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use lexical_index::{Delta, DeltaDocument, LexicalReader, Query, Tokens};
@@ -42,8 +42,10 @@ struct Inner {
 pub(crate) struct Base {
     pub(crate) files: HashMap<Arc<str>, Arc<FileRows>>,
     by_id: FxHashMap<u64, Arc<FileRows>>,
-    /// The vectors of all files, as they lie in memory.
-    vectors: Vec<(Matrix, Arc<FileRows>)>,
+    /// The vectors of all files, as they lie in memory; read when they are first searched.
+    vectors: OnceLock<Vec<(Matrix, Arc<FileRows>)>>,
+    /// The contents of all files were read.
+    loaded: OnceLock<()>,
     lexical: LexicalReader,
 }
 
@@ -81,13 +83,19 @@ impl Base {
     pub(crate) fn new(files: HashMap<Arc<str>, Arc<FileRows>>, lexical: LexicalReader) -> Self {
         let by_id =
             files.values().map(|rows| (rows.file.id.cast_unsigned(), Arc::clone(rows))).collect();
-        let mut vectors: Vec<(Matrix, Arc<FileRows>)> = files
-            .values()
-            .filter(|rows| !rows.vectors.is_empty())
-            .map(|rows| (rows.vectors.clone(), Arc::clone(rows)))
-            .collect();
-        vectors.sort_unstable_by_key(|(matrix, _)| matrix.place());
-        Self { files, by_id, vectors, lexical }
+        Self { files, by_id, vectors: OnceLock::new(), loaded: OnceLock::new(), lexical }
+    }
+
+    pub(crate) fn vectors(&self) -> &[(Matrix, Arc<FileRows>)] {
+        self.vectors.get_or_init(|| {
+            let files = || self.files.values().filter(|rows| rows.chunk_count() > 0);
+            store::load_vectors(files().map(|rows| &**rows));
+            let mut vectors: Vec<(Matrix, Arc<FileRows>)> =
+                files().map(|rows| (rows.vectors().clone(), Arc::clone(rows))).collect();
+            vectors.retain(|(matrix, _)| !matrix.is_empty());
+            vectors.sort_unstable_by_key(|(matrix, _)| matrix.place());
+            vectors
+        })
     }
 
     pub(crate) fn empty() -> Self {
@@ -202,6 +210,12 @@ impl IndexSnapshot {
             })
             .map(|(_, rows)| rows);
         committed.chain(overlay.files.values().filter_map(|fresh| fresh.rows.as_ref()))
+    }
+
+    /// Reads what is in all files where it was left where it is stored: for whoever looks at it file by file.
+    pub fn load_contents(&self) {
+        let Base { files, loaded, .. } = &*self.inner.base;
+        loaded.get_or_init(|| store::load_contents(files.values().map(|rows| &**rows)));
     }
 
     /// The rows of one indexed file.
@@ -325,8 +339,8 @@ impl IndexSnapshot {
     ) -> Vec<Found> {
         let Inner { base, overlay, .. } = &*self.inner;
         let fresh = overlay.files.values().filter_map(|fresh| fresh.rows.as_ref());
-        let fresh = fresh.map(|rows| (&rows.vectors, rows, false));
-        let committed = base.vectors.iter().map(|(vectors, rows)| (vectors, rows, true));
+        let fresh = fresh.map(|rows| (rows.vectors(), rows, false));
+        let committed = base.vectors().iter().map(|(vectors, rows)| (vectors, rows, true));
         let holds = |rows: &FileRows, committed: bool| {
             let path = &rows.file.path;
             !(committed && overlay.files.contains_key(path)) && accept(path)
@@ -365,6 +379,8 @@ impl IndexSnapshot {
         let mut lines: Vec<String> = self
             .files()
             .map(|rows| {
+                // What it leaves where it is stored is known there by its id.
+                rows.load();
                 let mut rows = FileRows::clone(rows);
                 (rows.file.id, rows.file.mtime_ns, rows.file.inode) = (0, 0, 0);
                 format!("{rows:?}")

@@ -6,8 +6,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use base::CancelToken;
 use lexical_index::{LexicalIndex, LexicalReader};
-use static_embedding::{Matrix, StaticEmbedding};
+use static_embedding::StaticEmbedding;
 use store::{FileRow, FileRows, IndexBatch, IndexStore, LoadedIndex, Opened};
 
 use crate::{lock::WriterLock, prepare::Prepared, report::IndexError, snapshot::Base};
@@ -23,6 +24,7 @@ const CLEAN: &str = "clean";
 /// A change is first committed to SQLite, together with a mark that its documents are pending, then
 /// to the full text, then the marks go. Whatever moment a crash picks, the marks that are left name
 /// the documents that must be made again.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Writer {
     store: IndexStore,
     lexical: LexicalIndex,
@@ -34,8 +36,10 @@ pub(crate) struct Writer {
     uncommitted: bool,
     /// Something was written since the last orderly end.
     dirty: bool,
-    /// The structure of the rows' file was trusted and not looked at.
+    /// What is stored was trusted and not looked at.
     unverified: bool,
+    /// Something is to be found that the last base does not have.
+    unpublished: bool,
     _lock: WriterLock,
 }
 
@@ -45,6 +49,14 @@ pub(crate) struct Reader {
     store: Option<IndexStore>,
     lexical: Option<LexicalIndex>,
     version: Option<i64>,
+}
+
+/// Looks at the structure of the rows in `folder` and at what they hold, beside the process that writes them. Fails
+/// when they are damaged; false when it was cancelled.
+pub(crate) fn verify(folder: &Path, cancel: &CancelToken) -> Result<bool, IndexError> {
+    let Some(store) = IndexStore::open_to_read(folder)? else { return Ok(false) };
+    store.check()?;
+    Ok(store.check_contents(cancel)?)
 }
 
 /// What this process may do with the stored index.
@@ -100,13 +112,13 @@ impl Writer {
             Some(generation) if state == Opened::Existing => generation,
             _ => begin_generation(&mut store)?,
         };
-        let mut lexical = open_lexical(folder, generation, &mut store)?;
+        let mut lexical = open_lexical(folder, generation, !verified, &mut store)?;
         let chunks: usize = files.values().map(|rows| rows.chunk_count()).sum();
         let sound = is_sound(&store, &lexical, chunks)?;
         if !sound {
             tracing::warn!("the full text does not match its rows and is made anew");
             let generation = begin_generation(&mut store)?;
-            lexical = open_lexical(folder, generation, &mut store)?;
+            lexical = open_lexical(folder, generation, false, &mut store)?;
             remove_older(folder, generation)?;
         } else if state != Opened::Existing {
             remove_older(folder, generation)?;
@@ -124,17 +136,40 @@ impl Writer {
             }
         }
         let dirty = store.meta(CLEAN)? != Some(1);
-        let unverified = !verified;
-        Ok(Self { store, lexical, files, redo, stamp, uncommitted, dirty, unverified, _lock: lock })
+        Ok(Self {
+            store,
+            lexical,
+            files,
+            redo,
+            stamp,
+            uncommitted,
+            dirty,
+            unverified: !verified,
+            unpublished: true,
+            _lock: lock,
+        })
     }
 
-    /// Looks at the structure of the rows' file where opening trusted it. Fails when it is damaged.
-    pub(crate) fn verify(&mut self) -> Result<(), IndexError> {
+    /// Whether what is stored was trusted when it was opened and not [verified] since.
+    pub(crate) fn is_unverified(&self) -> bool {
+        self.unverified
+    }
+
+    /// Takes note of what [verify] found of the rows, and looks at the full text. Fails when that is damaged.
+    pub(crate) fn verified(&mut self, sound: bool) -> Result<(), IndexError> {
+        let verified = self.lexical.verify();
+        self.unverified = !sound || verified.is_err();
         if self.unverified {
-            let checked = self.store.check();
-            self.dirty |= checked.is_err();
-            checked?;
-            self.unverified = false;
+            self.distrust()?;
+        }
+        Ok(verified?)
+    }
+
+    /// Says that what is stored is not to be trusted at the next start.
+    fn distrust(&mut self) -> Result<(), IndexError> {
+        if !self.dirty {
+            self.store.set_meta(CLEAN, 0)?;
+            self.dirty = true;
         }
         Ok(())
     }
@@ -164,12 +199,14 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
-        if !self.dirty {
-            self.store.set_meta(CLEAN, 0)?;
-            self.dirty = true;
-        }
+        self.distrust()?;
+        // Snapshots may still want to look at what is about to be replaced.
+        let replaced = batch.put.iter().filter_map(|rows| self.files.get(&rows.file.path));
+        let removed = gone.iter().filter_map(|path| self.files.get(path));
+        replaced.chain(removed).for_each(|rows| rows.load());
         self.store.write(&mut batch)?;
-        Matrix::gather(batch.put.iter_mut().map(|rows| &mut rows.vectors));
+        self.unpublished = true;
+        FileRows::gather(&mut batch.put);
         self.uncommitted |= !batch.put.is_empty() || !batch.remove.is_empty();
         for path in gone {
             if let Some(rows) = self.files.remove(path) {
@@ -200,8 +237,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes what was written durable and searchable.
-    pub(crate) fn commit(&mut self) -> Result<Base, IndexError> {
+    /// Makes what was written durable and searchable. No base where the last one has it all.
+    pub(crate) fn commit(&mut self) -> Result<Option<Base>, IndexError> {
         if self.uncommitted {
             self.stamp += 1;
             self.lexical.commit(self.stamp)?;
@@ -209,27 +246,42 @@ impl Writer {
             let still_pending: Vec<i64> = redo.map(|rows| rows.file.id).collect();
             self.store.lexical_committed(self.stamp, &still_pending)?;
             self.uncommitted = false;
+            self.unpublished = true;
         }
-        self.base()
+        if self.unpublished { self.base().map(Some) } else { Ok(None) }
     }
 
     /// The rows with the committed full text.
-    pub(crate) fn base(&self) -> Result<Base, IndexError> {
-        Ok(Base::new(self.files.clone(), self.lexical.reader()?))
+    pub(crate) fn base(&mut self) -> Result<Base, IndexError> {
+        let base = Base::new(self.files.clone(), self.lexical.reader()?);
+        self.unpublished = false;
+        Ok(base)
     }
 
     fn end(&mut self) -> Result<(), IndexError> {
-        self.verify()?;
-        Ok(self.store.set_meta(CLEAN, 1)?)
+        if self.store.noticed_damage() {
+            return self.distrust();
+        }
+        if self.dirty && !self.uncommitted {
+            if self.unverified {
+                self.store.check()?;
+            }
+            self.store.set_meta(CLEAN, 1)?;
+        }
+        Ok(())
     }
 
     /// Forgets everything that is stored.
     pub(crate) fn clear(&mut self, folder: &Path) -> Result<(), IndexError> {
+        // Snapshots are still searched until there is another one.
+        store::load_contents(self.files.values().map(|rows| &**rows));
+        store::load_vectors(self.files.values().map(|rows| &**rows));
         self.store.clear()?;
+        self.unpublished = true;
         self.files.clear();
         self.redo.clear();
         let generation = begin_generation(&mut self.store)?;
-        self.lexical = open_lexical(folder, generation, &mut self.store)?;
+        self.lexical = open_lexical(folder, generation, false, &mut self.store)?;
         self.stamp = 0;
         self.uncommitted = true;
         remove_older(folder, generation)
@@ -239,9 +291,7 @@ impl Writer {
 impl Drop for Writer {
     /// Marks the end as orderly, unless something that was written was not committed.
     fn drop(&mut self) {
-        if self.dirty
-            && !self.uncommitted
-            && !std::thread::panicking()
+        if !std::thread::panicking()
             && let Err(error) = self.end()
         {
             tracing::debug!(%error, "the next start looks at the whole index");
@@ -281,7 +331,7 @@ impl Reader {
             None => LexicalReader::empty(),
         };
         let files = store
-            .load()?
+            .load_whole()?
             .files
             .into_iter()
             .map(|rows| (Arc::clone(&rows.file.path), Arc::new(rows)))
@@ -297,12 +347,12 @@ struct OpenStore {
     store: IndexStore,
     state: Opened,
     loaded: LoadedIndex,
-    /// The structure of the file was looked at.
+    /// Everything was looked at.
     verified: bool,
 }
 
-/// Opens the rows and reads them. After an orderly end the structure of their file is trusted as long as
-/// they can be read; else it is looked at first.
+/// Opens the rows. After an orderly end the files are read and the rest is trusted; else the structure is looked
+/// at first, and everything is read.
 fn open_store(folder: &Path, trust: Trust) -> Result<OpenStore, IndexError> {
     let (store, state) = IndexStore::open(folder)?;
     let clean = store.meta(CLEAN).is_ok_and(|clean| clean == Some(1));
@@ -310,7 +360,7 @@ fn open_store(folder: &Path, trust: Trust) -> Result<OpenStore, IndexError> {
         .then(|| store.load().ok().filter(|loaded| loaded.damaged.is_empty()));
     let (mut store, state, loaded, verified) = match trusted.flatten() {
         Some(loaded) => (store, state, loaded, false),
-        None => match store.check().and_then(|()| store.load()) {
+        None => match store.check().and_then(|()| store.load_whole()) {
             Ok(loaded) => (store, state, loaded, true),
             Err(error) if error.is_damage() => {
                 tracing::warn!(%error, "the index is damaged and is made anew");
@@ -393,9 +443,10 @@ fn remove_older(folder: &Path, generation: u64) -> Result<(), IndexError> {
 fn open_lexical(
     folder: &Path,
     generation: u64,
+    trusted: bool,
     store: &mut IndexStore,
 ) -> Result<LexicalIndex, IndexError> {
-    let (mut lexical, state) = LexicalIndex::open(&lexical_folder(folder, generation))?;
+    let (mut lexical, state) = LexicalIndex::open(&lexical_folder(folder, generation), trusted)?;
     if state != lexical_index::Opened::Existing {
         store.all_pending()?;
         store.set_meta(STAMP, 0)?;

@@ -115,6 +115,7 @@ fn after_damage_to_any_stored_file() {
             fs::remove_file(path).unwrap();
             fs::write(path, bytes).unwrap();
             let indexer = tree.updated(cache.path());
+            indexer.verify();
             let found = indexer.snapshot().dump();
             assert!(found == fresh, "{kind} at {place} of {}", path.display());
         }

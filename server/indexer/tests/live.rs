@@ -123,8 +123,8 @@ fn what_a_file_uses_and_imports_follows_its_text() {
     let indexer = setup.updated();
     let links = |snapshot: &IndexSnapshot| {
         let rows = snapshot.file("a.rs").unwrap();
-        let imports = rows.links.imports().map(|import| import.path.to_owned());
-        (rows.links.uses_of("beta").calls, rows.links.uses_of("gamma").calls, imports.collect())
+        let imports = rows.links().imports().map(|import| import.path.to_owned());
+        (rows.links().uses_of("beta").calls, rows.links().uses_of("gamma").calls, imports.collect())
     };
     assert_eq!(links(&indexer.snapshot()), (1, 0, vec!["crate::b".to_owned()]));
     indexer.document_changed(&setup.path("a.rs"), "fn alpha() { gamma(); }\n".into());

@@ -67,14 +67,20 @@ pub enum Opened {
 pub struct LexicalIndex {
     index: Index,
     reader: IndexReader,
+    writes: bool,
+    /// Made when something is written first: its threads and buffers take time, and most starts write nothing.
     writer: Option<IndexWriter>,
+    /// Its files were held against their checksums, or are its own.
+    verified: bool,
+    folder: PathBuf,
     fields: Fields,
 }
 
 impl LexicalIndex {
-    /// Opens the index in `folder` for writing. Every file is held against its checksum; an index
-    /// that fails, or that is of another schema, is replaced by an empty one.
-    pub fn open(folder: &Path) -> Result<(Self, Opened), LexicalError> {
+    /// Opens the index in `folder` for writing. Its files are held against their checksums, unless they are
+    /// `trusted` until they are [verified](Self::verify) or written to; an index that fails, or that is of another
+    /// schema, is replaced by an empty one.
+    pub fn open(folder: &Path, trusted: bool) -> Result<(Self, Opened), LexicalError> {
         let existed = folder.join("meta.json").is_file();
         let fail = |source| LexicalError::Folder { path: folder.to_owned(), source };
         if !existed {
@@ -82,7 +88,14 @@ impl LexicalIndex {
             remove(folder).map_err(fail)?;
             return Ok((Self::create(folder)?, Opened::Created));
         }
-        match guarded(folder, || Self::open_verified(folder, true)) {
+        let open = || {
+            let mut index = Self::open_existing(folder, true)?;
+            if !trusted {
+                index.verify()?;
+            }
+            Ok(index)
+        };
+        match guarded(folder, open) {
             Ok(index) => Ok((index, Opened::Existing)),
             Err(error @ LexicalError::Tantivy(TantivyError::LockFailure(..))) => Err(error),
             // A full disk is no damage.
@@ -100,7 +113,7 @@ impl LexicalIndex {
         if !folder.join("meta.json").is_file() {
             return Ok(None);
         }
-        guarded(folder, || Self::open_verified(folder, false)).map(Some)
+        guarded(folder, || Self::open_existing(folder, false)).map(Some)
     }
 
     fn create(folder: &Path) -> Result<Self, LexicalError> {
@@ -113,36 +126,58 @@ impl LexicalIndex {
         let fields = Fields::new();
         let directory = MmapDirectory::open(folder).map_err(TantivyError::from)?;
         let index = Index::create(directory, fields.schema.clone(), IndexSettings::default())?;
-        Self::over(index, fields, true)
+        Ok(Self { verified: true, ..Self::over(index, folder, fields, true)? })
     }
 
-    fn open_verified(folder: &Path, write: bool) -> Result<Self, LexicalError> {
+    fn open_existing(folder: &Path, writes: bool) -> Result<Self, LexicalError> {
         let fields = Fields::new();
         let index = Index::open_in_dir(folder)?;
-        let damaged = |reason| LexicalError::Damaged { path: folder.to_owned(), reason };
         if index.schema() != fields.schema {
-            return Err(damaged("its schema is of another version".to_owned()));
+            let reason = "its schema is of another version".to_owned();
+            return Err(LexicalError::Damaged { path: folder.to_owned(), reason });
         }
-        // A reader beside the writer may see files come and go while it checks.
-        if write {
-            let wrong = index.validate_checksum()?;
-            if let Some(file) = wrong.iter().next() {
-                return Err(damaged(format!(
-                    "{} of its files, such as {}",
-                    wrong.len(),
-                    file.display()
-                )));
-            }
-        }
-        Self::over(index, fields, write)
+        Self::over(index, folder, fields, writes)
     }
 
-    fn over(index: Index, fields: Fields, write: bool) -> Result<Self, LexicalError> {
+    fn over(
+        index: Index,
+        folder: &Path,
+        fields: Fields,
+        writes: bool,
+    ) -> Result<Self, LexicalError> {
         index.tokenizers().register(TOKENIZER, CodeTokenizer::default());
-        let writer = if write { Some(writer(&index)?) } else { None };
         let reader: IndexReader =
             index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { index, reader, writer, fields })
+        let folder = folder.to_owned();
+        Ok(Self { index, reader, writes, writer: None, verified: false, folder, fields })
+    }
+
+    /// Holds every file against its checksum where opening trusted them and nothing was written since: a third of a
+    /// second for a gigabyte.
+    pub fn verify(&mut self) -> Result<(), LexicalError> {
+        // A reader beside the writer may see files come and go while it checks.
+        if self.verified || !self.writes {
+            return Ok(());
+        }
+        let wrong = guarded(&self.folder, || Ok(self.index.validate_checksum()?))?;
+        if let Some(file) = wrong.iter().next() {
+            let reason = format!("{} of its files, such as {}", wrong.len(), file.display());
+            return Err(LexicalError::Damaged { path: self.folder.clone(), reason });
+        }
+        self.verified = true;
+        Ok(())
+    }
+
+    /// What writes; it reads what there is to merge it, so that is verified first.
+    fn writer(&mut self) -> Result<&mut IndexWriter, LexicalError> {
+        if !self.writes {
+            return Err(LexicalError::ReadOnly);
+        }
+        self.verify()?;
+        match &mut self.writer {
+            Some(writer) => Ok(writer),
+            none => Ok(none.insert(writer(&self.index)?)),
+        }
     }
 
     /// Adds a document; it is found after the next [commit](Self::commit).
@@ -157,20 +192,20 @@ impl LexicalIndex {
                 stored.add_text(self.fields.text(field), text);
             }
         }
-        self.writer.as_ref().ok_or(LexicalError::ReadOnly)?.add_document(stored)?;
+        self.writer()?.add_document(stored)?;
         Ok(())
     }
 
     /// Removes all documents of a file that were added before; takes effect with the next commit.
     pub fn delete(&mut self, file: u64) -> Result<(), LexicalError> {
         let term = Term::from_field_u64(self.fields.file, file);
-        self.writer.as_ref().ok_or(LexicalError::ReadOnly)?.delete_term(term);
+        self.writer()?.delete_term(term);
         Ok(())
     }
 
     /// Makes everything so far durable under `stamp`, and visible to new readers.
     pub fn commit(&mut self, stamp: u64) -> Result<(), LexicalError> {
-        let writer = self.writer.as_mut().ok_or(LexicalError::ReadOnly)?;
+        let writer = self.writer()?;
         let mut prepared = writer.prepare_commit()?;
         prepared.set_payload(&stamp.to_string());
         prepared.commit()?;
@@ -181,7 +216,6 @@ impl LexicalIndex {
     pub fn rollback(&mut self) -> Result<(), LexicalError> {
         // tantivy's own rollback has been seen to panic; a new writer begins at the last commit.
         drop(self.writer.take());
-        self.writer = Some(writer(&self.index)?);
         Ok(())
     }
 
@@ -197,7 +231,7 @@ impl LexicalIndex {
 
     /// The committed documents as they are now.
     pub fn reader(&self) -> Result<LexicalReader, LexicalError> {
-        LexicalReader::new(self.reader.searcher(), self.fields.clone())
+        LexicalReader::new(self.reader.searcher(), &self.folder, self.fields.clone())
     }
 
     /// Waits until the segments that are being merged are written.
@@ -215,7 +249,13 @@ fn writer(index: &Index) -> Result<IndexWriter, LexicalError> {
         .num_merge_threads(1)
         .memory_budget_per_thread(BUFFER)
         .build();
-    let writer = index.writer_with_options(options)?;
+    // Its threads take over the priority of the one that starts them; nobody waits for what they do.
+    let start = || {
+        base::stand_back();
+        index.writer_with_options(options)
+    };
+    let writer = std::thread::scope(|scope| scope.spawn(start).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     // A crash can leave the files of a commit that never came about; tantivy refuses to write over
     // them when the next commit takes the same names.
     writer.garbage_collect_files().wait()?;
@@ -230,7 +270,7 @@ fn remove(folder: &Path) -> io::Result<()> {
 }
 
 /// tantivy asserts what a damaged file breaks; such a panic means damage, not a fault of ours.
-fn guarded<T>(
+pub(crate) fn guarded<T>(
     folder: &Path,
     work: impl FnOnce() -> Result<T, LexicalError>,
 ) -> Result<T, LexicalError> {

@@ -1,4 +1,7 @@
-use std::sync::{Arc, OnceLock};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
 use rustc_hash::FxHashMap;
 use tantivy::{
@@ -9,7 +12,7 @@ use tantivy::{
 use crate::{
     delta::Delta,
     document::{Field, Fields},
-    index::LexicalError,
+    index::{LexicalError, guarded},
     ranking::{self, Query},
 };
 
@@ -22,6 +25,7 @@ pub struct LexicalReader {
 struct Inner {
     /// Keeps the files of its segments from being removed; none where nothing was committed.
     _searcher: Option<Searcher>,
+    folder: PathBuf,
     fields: Fields,
     segments: Vec<Segment>,
     files: OnceLock<Files>,
@@ -97,7 +101,11 @@ struct Search<'index> {
 }
 
 impl LexicalReader {
-    pub(crate) fn new(searcher: Searcher, fields: Fields) -> Result<Self, LexicalError> {
+    pub(crate) fn new(
+        searcher: Searcher,
+        folder: &Path,
+        fields: Fields,
+    ) -> Result<Self, LexicalError> {
         let mut segments = Vec::new();
         for reader in searcher.segment_readers() {
             let files = reader.fast_fields().u64("file")?;
@@ -112,6 +120,7 @@ impl LexicalReader {
         Ok(Self {
             inner: Arc::new(Inner {
                 _searcher: Some(searcher),
+                folder: folder.to_owned(),
                 fields,
                 segments,
                 files: OnceLock::new(),
@@ -123,6 +132,7 @@ impl LexicalReader {
     pub fn empty() -> Self {
         let inner = Inner {
             _searcher: None,
+            folder: PathBuf::new(),
             fields: Fields::new(),
             segments: Vec::new(),
             files: OnceLock::new(),
@@ -146,6 +156,17 @@ impl LexicalReader {
     /// Ranking depends on the documents alone, not on the history of the index: an index made anew
     /// gives the same scores.
     pub fn search(
+        &self,
+        query: &Query,
+        delta: &Delta<'_>,
+        accept: Option<&dyn Fn(u64) -> bool>,
+        limit: usize,
+    ) -> Result<(Vec<LexicalHit>, Vec<f32>), LexicalError> {
+        // The files may be trusted and not verified yet.
+        guarded(&self.inner.folder, || self.search_unguarded(query, delta, accept, limit))
+    }
+
+    fn search_unguarded(
         &self,
         query: &Query,
         delta: &Delta<'_>,

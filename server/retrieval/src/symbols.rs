@@ -91,6 +91,7 @@ pub(crate) fn ranked(
     let mut scorer = Scorer::new(name);
     let letters = Letters::of(name);
     let mut found = Vec::new();
+    index.load_contents();
     for rows in index.files().filter(|rows| accept(&rows.file.path)) {
         let mut beside = None;
         for (at, symbol) in rows.symbols_with(letters, 0) {

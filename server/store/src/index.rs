@@ -1,16 +1,16 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
+use base::CancelToken;
 use rusqlite::{Connection, Transaction, params};
-use static_embedding::Matrix;
 
 use crate::{
     database::{self, Durability, StoreError},
-    links::Links,
-    rows::{FileRow, FileRows},
+    rows::{Digests, FileRow, FileRows, Head},
+    stored::{self, Stored, digest_of},
 };
 
 const FILE_NAME: &str = "index.db";
@@ -88,12 +88,31 @@ CREATE TABLE rows (
 );
 ",
     "ALTER TABLE files ADD COLUMN plain TEXT;",
+    "
+DROP TABLE rows;
+DELETE FROM files;
+-- How much was found in a file, and digests of the rows that hold it, so that it can be left where it is.
+ALTER TABLE files ADD COLUMN chunks INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN symbols INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN contents_digest BLOB NOT NULL DEFAULT x'0000000000000000';
+ALTER TABLE files ADD COLUMN vectors_digest BLOB NOT NULL DEFAULT x'0000000000000000';
+-- Chunks and symbols, and links.
+CREATE TABLE contents (file INTEGER PRIMARY KEY, packed BLOB NOT NULL, links BLOB NOT NULL);
+-- The static vectors of the chunks, one after the other; no row where there are none.
+CREATE TABLE vectors (
+    file INTEGER PRIMARY KEY,
+    dimensions INTEGER NOT NULL,
+    vectors BLOB NOT NULL
+);
+",
 ];
 
 /// The rows of one workspace's index. One process writes it; others may read beside it.
 pub struct IndexStore {
     connection: Connection,
     path: PathBuf,
+    /// What loaded rows read their contents through.
+    stored: OnceLock<Arc<Stored>>,
 }
 
 /// In what state an index was found.
@@ -157,12 +176,12 @@ impl IndexStore {
     pub fn open_to_read(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join(FILE_NAME);
         let connection = database::open_to_read(&path, MIGRATIONS.len())?;
-        Ok(connection.map(|connection| Self { connection, path }))
+        Ok(connection.map(|connection| Self { connection, path, stored: OnceLock::new() }))
     }
 
     fn open_sound(path: &Path) -> Result<Self, StoreError> {
         let connection = database::open(path, MIGRATIONS, Durability::Derived)?;
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self { connection, path: path.to_owned(), stored: OnceLock::new() })
     }
 
     /// Throws everything away and begins anew; row ids are not used again.
@@ -170,18 +189,46 @@ impl IndexStore {
         self.transaction(|transaction| {
             transaction.execute_batch(
                 "INSERT OR IGNORE INTO lexical_pending SELECT id FROM files;
-                 DELETE FROM files; DELETE FROM rows;",
+                 DELETE FROM files; DELETE FROM contents; DELETE FROM vectors;",
             )
         })
     }
 
-    /// Reads everything in one snapshot. Each file's rows are held against the digest written with
-    /// them, so that a flipped bit costs one file's indexing and never a wrong answer.
+    /// Reads the files in one snapshot and leaves their contents where they are until they are looked at. Each
+    /// file is held against the digest written with it, its contents when they are read, so that a flipped bit
+    /// costs one file's indexing and never a wrong answer.
+    ///
+    /// Contents are not kept as they were at this moment: before they are changed, [`FileRows::load`] them where
+    /// they are still to be used.
     pub fn load(&self) -> Result<LoadedIndex, StoreError> {
+        let stored = match self.stored.get() {
+            Some(stored) => stored,
+            None => match Stored::open(&self.path, MIGRATIONS.len())? {
+                Some(stored) => self.stored.get_or_init(|| Arc::new(stored)),
+                None => return Ok(LoadedIndex::default()),
+            },
+        };
+        load(&self.connection, stored).map_err(StoreError::sqlite(&self.path))
+    }
+
+    /// Reads everything in one snapshot; files whose contents are damaged are among the damaged ones.
+    pub fn load_whole(&self) -> Result<LoadedIndex, StoreError> {
         let fail = StoreError::sqlite(&self.path);
         let transaction = self.connection.unchecked_transaction().map_err(&fail)?;
-        let loaded = load(&transaction).map_err(&fail)?;
+        let mut loaded = self.load()?;
+        let wanted = loaded.files.iter().map(|rows| (rows.file.id, rows)).collect();
+        stored::read_packed(&transaction, &wanted).map_err(&fail)?;
+        stored::read_vectors(&transaction, &wanted).map_err(&fail)?;
+        let lacks = |rows: &mut FileRows| rows.lacks_packed() || rows.lacks_vectors();
+        let damaged: Vec<FileRow> =
+            loaded.files.extract_if(.., lacks).map(|rows| rows.file).collect();
+        loaded.damaged.extend(damaged);
         Ok(loaded)
+    }
+
+    /// Whether contents that were read when they were looked at turned out to be damaged.
+    pub fn noticed_damage(&self) -> bool {
+        self.stored.get().is_some_and(|stored| stored.noticed_damage())
     }
 
     /// Commits `batch` in one transaction and marks its files as pending for the lexical index.
@@ -271,15 +318,26 @@ impl IndexStore {
             .connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .map_err(StoreError::sqlite(&self.path))?;
-        if verdict == "ok" {
-            return Ok(());
+        if verdict == "ok" { Ok(()) } else { Err(self.damaged(verdict)) }
+    }
+
+    /// Holds the contents of all files against their digests, and keeps none of them. Fails when one is damaged;
+    /// false when it was cancelled.
+    pub fn check_contents(&self, cancel: &CancelToken) -> Result<bool, StoreError> {
+        match first_damaged(&self.connection, cancel).map_err(StoreError::sqlite(&self.path))? {
+            None => Ok(!cancel.is_cancelled()),
+            Some(path) => Err(self.damaged(format!("what is known of {path} has changed"))),
         }
-        Err(StoreError::Damaged { path: self.path.clone(), reason: verdict })
+    }
+
+    fn damaged(&self, reason: String) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), reason }
     }
 
     /// Moves the file of a damaged index out of the way; open it again afterwards.
     pub fn set_aside(self) -> Result<(), StoreError> {
-        let Self { connection, path } = self;
+        let Self { connection, path, stored } = self;
+        drop(stored);
         // The error would say that the damaged file cannot be closed properly, which is expected.
         drop(connection.close());
         database::set_aside(&path)
@@ -314,20 +372,24 @@ fn mark_pending(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> 
 }
 
 fn remove_rows(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
-    transaction.prepare_cached("DELETE FROM rows WHERE file = ?1")?.execute([id])?;
+    for sql in ["DELETE FROM contents WHERE file = ?1", "DELETE FROM vectors WHERE file = ?1"] {
+        transaction.prepare_cached(sql)?.execute([id])?;
+    }
     Ok(())
 }
 
 fn put_file(transaction: &Transaction<'_>, rows: &mut FileRows) -> rusqlite::Result<()> {
-    let digest = rows.digest();
-    let file = &mut rows.file;
+    let head = rows.head();
+    let (digest, file) = (head.digest(), &mut rows.file);
     file.id = transaction
         .prepare_cached(
             "INSERT INTO files
-                 (path, size, mtime_ns, inode, hash, language, lines, skipped, digest, plain)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 (path, size, mtime_ns, inode, hash, language, lines, skipped, digest, plain,
+                  chunks, symbols, contents_digest, vectors_digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
              ON CONFLICT (path) DO UPDATE SET size = ?2, mtime_ns = ?3, inode = ?4, hash = ?5,
-                 language = ?6, lines = ?7, skipped = ?8, digest = ?9, plain = ?10
+                 language = ?6, lines = ?7, skipped = ?8, digest = ?9, plain = ?10,
+                 chunks = ?11, symbols = ?12, contents_digest = ?13, vectors_digest = ?14
              RETURNING id",
         )?
         .query_row(
@@ -342,6 +404,10 @@ fn put_file(transaction: &Transaction<'_>, rows: &mut FileRows) -> rusqlite::Res
                 file.skipped.as_deref(),
                 digest,
                 file.plain.as_deref(),
+                head.chunk_count,
+                head.symbol_count,
+                head.digests.packed,
+                head.digests.vectors,
             ],
             |row| row.get(0),
         )?;
@@ -349,20 +415,21 @@ fn put_file(transaction: &Transaction<'_>, rows: &mut FileRows) -> rusqlite::Res
 }
 
 fn put_rows(transaction: &Transaction<'_>, rows: &FileRows) -> rusqlite::Result<()> {
+    let packed = rows.packed();
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO rows VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![
-            rows.file.id,
-            rows.packed(),
-            rows.links.packed(),
-            rows.vectors.dimensions() as i64,
-            rows.vectors.as_bytes()
-        ])?;
+        .prepare_cached("INSERT OR REPLACE INTO contents VALUES (?1, ?2, ?3)")?
+        .execute(params![rows.file.id, &*packed.rows, packed.links.packed()])?;
+    let vectors = rows.vectors();
+    if vectors.is_empty() {
+        let sql = "DELETE FROM vectors WHERE file = ?1";
+        transaction.prepare_cached(sql)?.execute([rows.file.id])?;
+    } else {
+        let row = params![rows.file.id, vectors.dimensions() as i64, vectors.as_bytes()];
+        let sql = "INSERT OR REPLACE INTO vectors VALUES (?1, ?2, ?3)";
+        transaction.prepare_cached(sql)?.execute(row)?;
+    }
     Ok(())
 }
-
-/// The vectors of so many files lie together in memory.
-const GATHERED: usize = 1024;
 
 /// Shares the strings that repeat in every file: kinds and languages.
 #[derive(Default)]
@@ -379,13 +446,13 @@ impl Interner {
     }
 }
 
-fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
+fn load(connection: &Connection, stored: &Arc<Stored>) -> rusqlite::Result<LoadedIndex> {
     let mut interner = Interner::default();
     let mut loaded = LoadedIndex::default();
-    let mut statement = transaction.prepare(
-        "SELECT id, path, size, mtime_ns, inode, hash, language, lines, skipped, digest,
-                packed, links, dimensions, vectors, plain
-         FROM files LEFT JOIN rows ON rows.file = files.id ORDER BY id",
+    let mut statement = connection.prepare(
+        "SELECT id, path, size, mtime_ns, inode, hash, language, lines, skipped, plain, digest,
+                chunks, symbols, contents_digest, vectors_digest
+         FROM files ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -399,27 +466,43 @@ fn load(transaction: &Transaction<'_>) -> rusqlite::Result<LoadedIndex> {
             language: row.get_ref(6)?.as_str_or_null()?.map(|language| interner.get(language)),
             lines: row.get(7)?,
             skipped: row.get_ref(8)?.as_str_or_null()?.map(|reason| interner.get(reason)),
-            plain: row.get_ref(14)?.as_str_or_null()?.map(|reason| interner.get(reason)),
+            plain: row.get_ref(9)?.as_str_or_null()?.map(|reason| interner.get(reason)),
         };
-        let digest: [u8; 8] = row.get(9)?;
-        let Some(packed) = row.get_ref(10)?.as_blob_or_null()? else {
-            loaded.damaged.push(file);
-            continue;
-        };
-        let links = Links::of_packed(row.get_ref(11)?.as_blob()?);
-        let dimensions = usize::try_from(row.get::<_, i64>(12)?).unwrap_or(0);
-        let vectors = Matrix::from_bytes(row.get_ref(13)?.as_blob()?, dimensions);
-        let rows = FileRows::of_packed(file, packed, vectors, links);
-        if rows.digest() == digest {
-            loaded.files.push(rows);
+        let digest: [u8; 8] = row.get(10)?;
+        let digests = Digests { packed: row.get(13)?, vectors: row.get(14)? };
+        let (chunk_count, symbol_count) = (row.get(11)?, row.get(12)?);
+        let head = Head { file, chunk_count, symbol_count, digests };
+        if head.digest() == digest {
+            loaded.files.push(FileRows::of_stored(head, Arc::clone(stored)));
         } else {
-            loaded.damaged.push(rows.file);
+            loaded.damaged.push(head.file);
         }
     }
-    for files in loaded.files.chunks_mut(GATHERED) {
-        Matrix::gather(files.iter_mut().map(|rows| &mut rows.vectors));
-    }
     Ok(loaded)
+}
+
+/// The path of a file whose contents do not match their digests.
+fn first_damaged(
+    connection: &Connection,
+    cancel: &CancelToken,
+) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare(
+        "SELECT path, contents_digest, vectors_digest, packed, links, vectors
+         FROM files LEFT JOIN contents ON contents.file = files.id
+             LEFT JOIN vectors ON vectors.file = files.id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()?.filter(|_| !cancel.is_cancelled()) {
+        let blob = |at: usize| -> rusqlite::Result<&[u8]> {
+            Ok(row.get_ref(at)?.as_blob_or_null()?.unwrap_or_default())
+        };
+        let found =
+            Digests { packed: digest_of(&[blob(3)?, blob(4)?]), vectors: digest_of(&[blob(5)?]) };
+        if found != (Digests { packed: row.get(1)?, vectors: row.get(2)? }) {
+            return Ok(Some(row.get(0)?));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod index;
 mod links;
 mod packed;
 mod rows;
+mod stored;
 mod vectors;
 
 pub use conversations::{
@@ -20,4 +21,5 @@ pub use database::StoreError;
 pub use index::{IndexBatch, IndexStore, LoadedIndex, Opened};
 pub use links::{ImportRow, Links, Uses};
 pub use rows::{ChunkRow, FileRow, FileRows, Letters, SymbolHead, SymbolRow};
+pub use stored::{load_contents, load_vectors};
 pub use vectors::VectorStore;

@@ -10,6 +10,7 @@ use text::TextRange;
 use crate::{
     links::Links,
     packed::{Reader, Writer},
+    stored::{Stored, digest_of},
 };
 
 /// What is known about one file of the workspace.
@@ -88,20 +89,82 @@ pub struct SymbolHead<'a> {
     pub container: Option<&'a str>,
 }
 
-/// One file with everything found in it. Chunks and symbols stay packed, as they are stored, until they are
-/// first looked at.
+/// One file with everything found in it. What was found stays in the database until it is first looked at, and
+/// chunks and symbols stay packed, as they are stored there, until one of them is.
 #[derive(Clone)]
 pub struct FileRows {
     /// The file.
     pub file: FileRow,
-    /// A static vector for each chunk, in their order.
-    pub vectors: Matrix,
-    /// The names that it uses and what it imports.
-    pub links: Links,
-    packed: Arc<[u8]>,
+    chunk_count: u32,
+    symbol_count: u32,
+    /// Where the rest lies that is not here; without it all is here.
+    stored: Option<Arc<Stored>>,
+    digests: OnceLock<Digests>,
+    packed: OnceLock<Packed>,
+    vectors: OnceLock<Matrix>,
     content: OnceLock<Content>,
     /// For each symbol the letters of its name, and where in `packed` its name begins.
     names: OnceLock<Box<[(Letters, u32)]>>,
+}
+
+/// Chunks and symbols, and the links, as they are stored.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Packed {
+    pub(crate) rows: Arc<[u8]>,
+    pub(crate) links: Links,
+}
+
+impl Packed {
+    pub(crate) fn digest(&self) -> [u8; 8] {
+        digest_of(&[&self.rows, self.links.packed()])
+    }
+}
+
+/// What tells whether a row is as it was written, part by part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digests {
+    pub(crate) packed: [u8; 8],
+    pub(crate) vectors: [u8; 8],
+}
+
+/// What is known of a stored file before its contents are read.
+pub(crate) struct Head {
+    pub(crate) file: FileRow,
+    pub(crate) chunk_count: u32,
+    pub(crate) symbol_count: u32,
+    pub(crate) digests: Digests,
+}
+
+impl Head {
+    /// A digest of all this but for the row id.
+    pub(crate) fn digest(&self) -> [u8; 8] {
+        let FileRow { id: _, path, size, mtime_ns, inode, hash, language, lines, skipped, plain } =
+            &self.file;
+        let mut numbers = [0; 48];
+        let values = [
+            *size,
+            mtime_ns.cast_unsigned(),
+            *inode,
+            u64::from(*lines),
+            u64::from(self.chunk_count),
+            u64::from(self.symbol_count),
+        ];
+        for (bytes, value) in numbers.chunks_exact_mut(8).zip(values) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+        let [language, skipped, plain] =
+            [language, skipped, plain].map(|text| text.as_deref().unwrap_or("\u{1}").as_bytes());
+        digest_of(&[
+            path.as_bytes(),
+            language,
+            skipped,
+            plain,
+            &numbers,
+            hash,
+            &self.digests.packed,
+            &self.digests.vectors,
+        ])
+    }
 }
 
 /// The letters and digits that a text consists of, in any case: what is found fuzzily in a name, or is the name
@@ -148,18 +211,130 @@ impl FileRows {
         let content = Content { chunks, symbols };
         Self {
             file,
-            vectors: Matrix::default(),
-            links: Links::default(),
-            packed: content.pack(),
+            chunk_count: content.chunks.len() as u32,
+            symbol_count: content.symbols.len() as u32,
+            stored: None,
+            digests: OnceLock::new(),
+            packed: OnceLock::from(Packed { rows: content.pack(), links: Links::default() }),
+            vectors: OnceLock::from(Matrix::default()),
             content: OnceLock::from(content),
             names: OnceLock::new(),
         }
     }
 
-    /// From what [`packed`](Self::packed) gave.
-    pub(crate) fn of_packed(file: FileRow, packed: &[u8], vectors: Matrix, links: Links) -> Self {
-        let packed = packed.into();
-        Self { file, vectors, links, packed, content: OnceLock::new(), names: OnceLock::new() }
+    /// The same file with the names that it uses and what it imports.
+    #[must_use]
+    pub fn with_links(mut self, links: Links) -> Self {
+        let rows = Arc::clone(&self.packed().rows);
+        self.packed = OnceLock::from(Packed { rows, links });
+        self.digests = OnceLock::new();
+        self
+    }
+
+    /// The same file with a static vector for each chunk, in their order.
+    #[must_use]
+    pub fn with_vectors(mut self, vectors: Matrix) -> Self {
+        self.vectors = OnceLock::from(vectors);
+        self.digests = OnceLock::new();
+        self
+    }
+
+    /// A file whose contents are left where they lie.
+    pub(crate) fn of_stored(head: Head, stored: Arc<Stored>) -> Self {
+        let Head { file, chunk_count, symbol_count, digests } = head;
+        Self {
+            file,
+            chunk_count,
+            symbol_count,
+            stored: Some(stored),
+            digests: OnceLock::from(digests),
+            packed: OnceLock::new(),
+            vectors: OnceLock::new(),
+            content: OnceLock::new(),
+            names: OnceLock::new(),
+        }
+    }
+
+    /// Lays the vectors of many files behind each other in memory, as [`Matrix::gather`] does.
+    pub fn gather<'all>(files: impl IntoIterator<Item = &'all mut Self>) {
+        Matrix::gather(files.into_iter().filter_map(|rows| rows.vectors.get_mut()));
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        Head {
+            file: self.file.clone(),
+            chunk_count: self.chunk_count,
+            symbol_count: self.symbol_count,
+            digests: *self.digests(),
+        }
+    }
+
+    pub(crate) fn digests(&self) -> &Digests {
+        self.digests.get_or_init(|| Digests {
+            packed: self.packed().digest(),
+            vectors: digest_of(&[self.vectors().as_bytes()]),
+        })
+    }
+
+    pub(crate) fn stored(&self) -> Option<&Stored> {
+        self.stored.as_deref()
+    }
+
+    pub(crate) fn packed(&self) -> &Packed {
+        self.packed.get_or_init(|| match (&self.stored, self.digests.get()) {
+            (Some(stored), Some(digests)) => stored.packed(self.file.id, digests.packed),
+            _ => Packed::default(),
+        })
+    }
+
+    pub(crate) fn set_packed(&self, packed: Packed) {
+        self.packed.get_or_init(|| packed);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_packed(mut self, rows: &[u8]) -> Self {
+        self.packed = OnceLock::from(Packed { rows: rows.into(), links: Links::default() });
+        self.content = OnceLock::new();
+        self
+    }
+
+    pub(crate) fn lacks_packed(&self) -> bool {
+        self.packed.get().is_none()
+    }
+
+    pub(crate) fn load_packed(&self) {
+        self.packed();
+    }
+
+    pub(crate) fn set_vectors(&self, vectors: Matrix) {
+        self.vectors.get_or_init(|| vectors);
+    }
+
+    pub(crate) fn lacks_vectors(&self) -> bool {
+        self.vectors.get().is_none()
+    }
+
+    pub(crate) fn load_vectors(&self) {
+        self.vectors();
+    }
+
+    /// Reads what is still left where it is stored, before it changes there.
+    pub fn load(&self) {
+        self.packed();
+        self.vectors();
+    }
+
+    /// A static vector for each chunk, in their order.
+    pub fn vectors(&self) -> &Matrix {
+        self.vectors.get_or_init(|| match (&self.stored, self.digests.get()) {
+            (Some(stored), Some(digests)) => stored.vectors(self.file.id, digests.vectors),
+            _ => Matrix::default(),
+        })
+    }
+
+    /// The names that it uses and what it imports.
+    pub fn links(&self) -> &Links {
+        &self.packed().links
     }
 
     /// Its chunks in the order of the text; the index in this list is the chunk's ordinal.
@@ -174,12 +349,12 @@ impl FileRows {
 
     /// Number of its chunks, without looking at them.
     pub fn chunk_count(&self) -> usize {
-        self.counts().map_or(0, |(chunks, _)| chunks)
+        self.chunk_count as usize
     }
 
     /// Number of its symbols, without looking at them.
     pub fn symbol_count(&self) -> usize {
-        self.counts().map_or(0, |(_, symbols)| symbols)
+        self.symbol_count as usize
     }
 
     /// The hashes of its chunks in their order, without unpacking the file.
@@ -199,7 +374,7 @@ impl FileRows {
         let names = self.names.get_or_init(|| self.names().unwrap_or_default());
         let fits = move |name: &(Letters, u32)| letters.missing_in(name.0) <= missing;
         names.iter().enumerate().filter(move |(_, name)| fits(name)).filter_map(|(at, name)| {
-            let mut reader = Reader(self.packed.get(name.1 as usize..)?);
+            let mut reader = Reader(self.packed().rows.get(name.1 as usize..)?);
             Some((at, symbol_head(&mut reader)?))
         })
     }
@@ -207,11 +382,12 @@ impl FileRows {
     fn names(&self) -> Option<Box<[(Letters, u32)]>> {
         let (mut reader, chunks, symbols) = self.reader()?;
         (0..chunks).try_for_each(|_| chunk_hash(&mut reader).map(drop))?;
-        let mut names = Vec::with_capacity(symbols.min(self.packed.len() / 8));
+        let length = self.packed().rows.len();
+        let mut names = Vec::with_capacity(symbols.min(length / 8));
         for _ in 0..symbols {
             read_span(&mut reader)?;
             read_range(&mut reader)?;
-            let start = self.packed.len() - reader.0.len();
+            let start = length - reader.0.len();
             let head = symbol_head(&mut reader)?;
             names.push((Letters::of(head.name), u32::try_from(start).ok()?));
         }
@@ -223,58 +399,23 @@ impl FileRows {
         self.content = OnceLock::new();
     }
 
-    /// Chunks and symbols as they are stored.
-    pub(crate) fn packed(&self) -> &[u8] {
-        &self.packed
-    }
-
-    fn counts(&self) -> Option<(usize, usize)> {
-        self.reader().map(|(_, chunks, symbols)| (chunks, symbols))
-    }
-
     /// What reads the first chunk, with the numbers of chunks and symbols.
     fn reader(&self) -> Option<(Reader<'_>, usize, usize)> {
-        let mut reader = Reader(&self.packed);
+        let mut reader = Reader(&self.packed().rows);
         let (chunks, symbols) = (reader.number()?, reader.number()?);
         Some((reader, chunks, symbols))
     }
 
     fn content(&self) -> &Content {
-        self.content.get_or_init(|| Content::unpack(&self.packed))
-    }
-
-    /// A digest of everything but the row id, to notice a damaged row when it is read back.
-    pub(crate) fn digest(&self) -> [u8; 8] {
-        let mut hasher = blake3::Hasher::new();
-        let mut bytes = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        };
-        let FileRow { id: _, path, size, mtime_ns, inode, hash, language, lines, skipped, plain } =
-            &self.file;
-        bytes(path.as_bytes());
-        for text in [language, skipped, plain] {
-            bytes(text.as_deref().unwrap_or("\u{1}").as_bytes());
-        }
-        for number in [*size, *mtime_ns as u64, *inode, u64::from(*lines)] {
-            bytes(&number.to_le_bytes());
-        }
-        bytes(hash);
-        bytes(&self.packed);
-        bytes(self.vectors.as_bytes());
-        bytes(self.links.packed());
-        let mut digest = [0; 8];
-        digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        digest
+        self.content.get_or_init(|| Content::unpack(&self.packed().rows))
     }
 }
 
 impl PartialEq for FileRows {
     fn eq(&self, other: &Self) -> bool {
         self.file == other.file
-            && self.packed == other.packed
-            && self.vectors == other.vectors
-            && self.links == other.links
+            && self.packed() == other.packed()
+            && self.vectors() == other.vectors()
     }
 }
 
@@ -286,8 +427,8 @@ impl fmt::Debug for FileRows {
             .field("file", &self.file)
             .field("chunks", &self.chunks())
             .field("symbols", &self.symbols())
-            .field("vectors", &self.vectors)
-            .field("links", &self.links)
+            .field("vectors", self.vectors())
+            .field("links", self.links())
             .finish_non_exhaustive()
     }
 }

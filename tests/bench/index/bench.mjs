@@ -157,16 +157,19 @@ say(`opening ${manySize.files} unchanged files again`);
   const env = environment(join(data, "many"));
   const { daemon } = await open(many, env);
   await daemon.stop();
-  const again = { hearth: [], rg: [] };
+  const again = { hearth: [], rg: [], search: [] };
   for (let round = 0; round < 2 * rounds; round += 1) {
     again.rg.push(seconds("rg", ["--files", many], process.env));
     const { daemon, seconds: took } = await open(many, env);
     again.hearth.push(took);
+    const query = questions[round % questions.length][1];
+    again.search.push(took + (await milliseconds(() => daemon.request("hearth/search", { query, mode: "hybrid", limit: 10 }))) / 1000);
     await daemon.stop();
   }
   figures.reopen = {
     seconds: median(again.hearth),
     rgSeconds: median(again.rg),
+    toFirstSearchSeconds: median(again.search),
     timesRg: median(again.hearth.map((ours, round) => ours / again.rg[round])),
   };
 }

@@ -19,9 +19,10 @@ pub struct IndexArgs {
     vectors: bool,
 }
 
-/// Brings the index up to date and says what it holds.
+/// Looks at the index, brings it up to date and says what it holds.
 pub fn run(args: &IndexArgs, global: &Global) -> Result<ExitCode> {
     let session = Session::open(global)?;
+    session.assistant.verify_index()?;
     let report =
         session.assistant.update_index(args.rebuild, &session.cancel, &mut show_progress())?;
     output::progress_done();

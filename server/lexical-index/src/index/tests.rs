@@ -40,7 +40,7 @@ fn files(hits: &[LexicalHit]) -> Vec<u64> {
 #[test]
 fn rarer_terms_and_paths_decide() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut index, opened) = LexicalIndex::open(&folder.path().join("full")).unwrap();
+    let (mut index, opened) = LexicalIndex::open(&folder.path().join("full"), false).unwrap();
     assert_eq!(opened, Opened::Created);
     add_all(&mut index);
     assert!(search(&index, "header", &Delta::default()).is_empty(), "not committed yet");
@@ -58,7 +58,7 @@ fn rarer_terms_and_paths_decide() {
 #[test]
 fn deleting_a_file_takes_its_documents_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut index, _) = LexicalIndex::open(folder.path()).unwrap();
+    let (mut index, _) = LexicalIndex::open(folder.path(), false).unwrap();
     add_all(&mut index);
     index.commit(1).unwrap();
     index.delete(1).unwrap();
@@ -73,10 +73,10 @@ fn deleting_a_file_takes_its_documents_alone() {
 #[test]
 fn ranking_does_not_depend_on_history() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (mut fresh, _) = LexicalIndex::open(one.path()).unwrap();
+    let (mut fresh, _) = LexicalIndex::open(one.path(), false).unwrap();
     add_all(&mut fresh);
     fresh.commit(1).unwrap();
-    let (mut worn, _) = LexicalIndex::open(two.path()).unwrap();
+    let (mut worn, _) = LexicalIndex::open(two.path(), false).unwrap();
     for round in 0..5 {
         for (file, ..) in TEXTS {
             worn.delete(*file).unwrap();
@@ -100,7 +100,7 @@ fn ranking_does_not_depend_on_history() {
 #[test]
 fn the_delta_ranks_as_the_committed_documents_will() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut index, _) = LexicalIndex::open(folder.path()).unwrap();
+    let (mut index, _) = LexicalIndex::open(folder.path(), false).unwrap();
     add_all(&mut index);
     index.commit(1).unwrap();
     let text = "fn entries_of_header() -> Vec<Header> { Vec::new() }";
@@ -121,11 +121,11 @@ fn the_delta_ranks_as_the_committed_documents_will() {
 #[test]
 fn a_damaged_folder_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut index, _) = LexicalIndex::open(folder.path()).unwrap();
+    let (mut index, _) = LexicalIndex::open(folder.path(), false).unwrap();
     add_all(&mut index);
     index.commit(1).unwrap();
     index.finish().unwrap();
-    let (index, opened) = LexicalIndex::open(folder.path()).unwrap();
+    let (index, opened) = LexicalIndex::open(folder.path(), false).unwrap();
     assert_eq!((opened, index.reader().unwrap().len()), (Opened::Existing, TEXTS.len()));
     index.finish().unwrap();
 
@@ -137,13 +137,23 @@ fn a_damaged_folder_is_replaced() {
     bytes[middle] ^= 1;
     fs::remove_file(segment.unwrap()).unwrap();
     fs::write(segment.unwrap(), bytes).unwrap();
-    let (index, opened) = LexicalIndex::open(folder.path()).unwrap();
+    let (mut index, opened) = LexicalIndex::open(folder.path(), true).unwrap();
+    assert_eq!(opened, Opened::Existing, "trusted");
+    // Whatever it finds, it does no harm.
+    drop(index.reader().unwrap().search(&query("header"), &Delta::default(), None, 9));
+    assert!(
+        matches!(index.delete(1), Err(LexicalError::Damaged { .. })),
+        "verified before writing"
+    );
+    assert!(matches!(index.verify(), Err(LexicalError::Damaged { .. })));
+    index.finish().unwrap();
+    let (index, opened) = LexicalIndex::open(folder.path(), false).unwrap();
     assert!(matches!(opened, Opened::Replaced(_)), "{opened:?}");
     assert!(index.reader().unwrap().is_empty());
     index.finish().unwrap();
 
     fs::write(folder.path().join("meta.json"), "{}").unwrap();
-    let (_, opened) = LexicalIndex::open(folder.path()).unwrap();
+    let (_, opened) = LexicalIndex::open(folder.path(), false).unwrap();
     assert!(matches!(opened, Opened::Replaced(_)), "{opened:?}");
 }
 
@@ -151,7 +161,7 @@ fn a_damaged_folder_is_replaced() {
 fn a_reader_beside_the_writer_sees_its_commits() {
     let folder = tempfile::tempdir().unwrap();
     assert!(LexicalIndex::open_to_read(folder.path()).unwrap().is_none());
-    let (mut index, _) = LexicalIndex::open(folder.path()).unwrap();
+    let (mut index, _) = LexicalIndex::open(folder.path(), false).unwrap();
     index.commit(1).unwrap();
     let mut beside = LexicalIndex::open_to_read(folder.path()).unwrap().unwrap();
     assert!(matches!(beside.delete(1), Err(LexicalError::ReadOnly)));
@@ -164,7 +174,7 @@ fn a_reader_beside_the_writer_sees_its_commits() {
 #[test]
 fn a_rollback_forgets_what_was_not_committed() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut index, _) = LexicalIndex::open(folder.path()).unwrap();
+    let (mut index, _) = LexicalIndex::open(folder.path(), false).unwrap();
     add_all(&mut index);
     index.rollback().unwrap();
     index.add(&document(7, "a.rs", "only")).unwrap();

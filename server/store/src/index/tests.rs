@@ -1,10 +1,12 @@
 use std::fs;
 
 use super::*;
+use static_embedding::Matrix;
 use text::TextRange;
 
 use crate::{
-    links::Uses,
+    links::{Links, Uses},
+    load_contents, load_vectors,
     rows::{ChunkRow, Letters, SymbolRow},
 };
 
@@ -49,10 +51,9 @@ fn rows(path: &str, symbols: &[&str]) -> FileRows {
             doc: Some("What it does.".into()),
         })
         .collect();
-    let mut rows = FileRows::new(file, chunks, definitions);
-    rows.vectors = Matrix::quantise(symbols.iter().map(|_| &[0.5, -1.0][..]), 2);
-    rows.links = links(symbols);
-    rows
+    FileRows::new(file, chunks, definitions)
+        .with_vectors(Matrix::quantise(symbols.iter().map(|_| &[0.5, -1.0][..]), 2))
+        .with_links(links(symbols))
 }
 
 /// The file uses each of these once.
@@ -104,14 +105,9 @@ fn heads_and_hashes_are_read_from_the_packed_row() {
     assert!(rows.chunks().iter().map(|chunk| chunk.hash).eq(rows.chunk_hashes()));
     assert!(rows.symbols().iter().map(|symbol| &*symbol.name).eq(heads.iter().map(|head| head.0)));
 
-    let whole = rows.packed().to_vec();
+    let whole = rows.packed().rows.to_vec();
     for end in 0..whole.len() {
-        let cut = FileRows::of_packed(
-            rows.file.clone(),
-            &whole[..end],
-            Matrix::default(),
-            Links::default(),
-        );
+        let cut = FileRows::empty(rows.file.clone()).with_packed(&whole[..end]);
         assert!(cut.symbols_with(Letters::default(), 0).count() <= 2 && cut.symbols().len() <= 2);
         assert!(cut.chunk_hashes().count() <= 2 && cut.chunks().len() <= 2);
     }
@@ -141,14 +137,71 @@ fn a_changed_row_is_noticed_and_costs_only_its_file() {
     store
         .connection
         .execute(
-            "UPDATE rows SET packed = CAST(replace(CAST(packed AS TEXT), 'two', 'twq') AS BLOB)
+            "UPDATE contents SET packed = CAST(replace(CAST(packed AS TEXT), 'two', 'twq') AS BLOB)
              WHERE file = 2",
             [],
         )
         .unwrap();
+    check_damaged(&store, "b.rs");
     let loaded = store.load().unwrap();
-    assert_eq!(loaded.files.len(), 1);
-    assert_eq!(&*loaded.damaged[0].path, "b.rs");
+    assert!(!store.noticed_damage());
+    assert_eq!(loaded.files[1].symbols(), []);
+    assert!(store.noticed_damage());
+    assert_eq!(loaded.files[0].symbols().len(), 1);
+}
+
+/// What is known of this file alone is damaged, whichever way it is read.
+fn check_damaged(store: &IndexStore, path: &str) {
+    let loaded = store.load_whole().unwrap();
+    let damaged: Vec<&str> = loaded.damaged.iter().map(|file| &*file.path).collect();
+    assert_eq!((loaded.files.len(), damaged.as_slice()), (1, &[path][..]));
+    let checked = store.check_contents(&CancelToken::new());
+    assert!(checked.is_err_and(|error| error.is_damage()));
+}
+
+#[test]
+fn a_changed_file_or_vector_is_noticed() {
+    for sql in [
+        "UPDATE files SET symbols = 2 WHERE path = 'b.rs'",
+        "UPDATE files SET size = 101 WHERE path = 'b.rs'",
+        "UPDATE vectors SET vectors = x'0102' WHERE file = 2",
+        "DELETE FROM vectors WHERE file = 2",
+        "DELETE FROM contents WHERE file = 2",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = IndexStore::open(folder.path()).unwrap();
+        put(&mut store, vec![rows("a.rs", &["one"]), rows("b.rs", &["two"])]);
+        store.connection.execute(sql, []).unwrap();
+        let loaded = store.load_whole().unwrap();
+        assert_eq!(&*loaded.damaged[0].path, "b.rs", "{sql}");
+    }
+}
+
+#[test]
+fn what_was_loaded_before_a_change_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = IndexStore::open(folder.path()).unwrap();
+    put(&mut store, vec![rows("a.rs", &["one", "two"])]);
+    let before = store.load().unwrap();
+    before.files[0].load();
+    put(&mut store, vec![rows("a.rs", &["three"])]);
+    assert_eq!(before.files[0].symbols().len(), 2);
+    assert_eq!(store.load().unwrap().files[0].symbols().len(), 1);
+    assert!(!store.noticed_damage());
+}
+
+#[test]
+fn many_files_are_read_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = IndexStore::open(folder.path()).unwrap();
+    let path = |at: usize| format!("{at:03}.rs");
+    let batch =
+        put(&mut store, (0..100).map(|at| rows(&path(at), &["one", "two"][..at % 3])).collect());
+    let loaded = store.load().unwrap();
+    load_contents(&loaded.files);
+    load_vectors(&loaded.files);
+    assert!(loaded.files.iter().all(|rows| !rows.lacks_packed() && !rows.lacks_vectors()));
+    assert_eq!(loaded.files, batch.put);
 }
 
 #[test]
@@ -175,9 +228,9 @@ fn a_changed_link_is_noticed() {
     let other = links(&["twq"]);
     store
         .connection
-        .execute("UPDATE rows SET links = ?1 WHERE file = 2", [other.packed()])
+        .execute("UPDATE contents SET links = ?1 WHERE file = 2", [other.packed()])
         .unwrap();
-    assert_eq!(&*store.load().unwrap().damaged[0].path, "b.rs");
+    check_damaged(&store, "b.rs");
 }
 
 #[test]
