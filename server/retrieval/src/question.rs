@@ -17,6 +17,8 @@ pub(crate) struct Question {
     /// Words that are written as identifiers are: `parse_header`, `HTTPServer`, `a::b`, or in
     /// backticks; or the whole question when it is one or two words.
     pub(crate) identifiers: Vec<String>,
+    /// The first word, if it is one of these.
+    pub(crate) leading: Option<String>,
     /// Whether it is one or two words: a name rather than prose.
     pub(crate) brief: bool,
     /// Words that look like paths or file names.
@@ -34,7 +36,7 @@ impl Question {
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let brief = words.len() <= 2;
         question.brief = brief;
-        for word in &words {
+        for (number, word) in words.iter().enumerate() {
             let quoted = word.starts_with('`');
             let word = word.trim_matches('`');
             let identifier = quoted || brief || looks_like_identifier(word);
@@ -42,6 +44,8 @@ impl Question {
                 question.paths.push(word.to_owned());
             } else if identifier && word.chars().any(char::is_alphanumeric) {
                 question.identifiers.push(word.to_owned());
+                question.leading =
+                    question.leading.or_else(|| (number == 0).then(|| word.to_owned()));
             }
             question.word(word, identifier, expand, tokens);
         }
@@ -49,6 +53,11 @@ impl Question {
             question.joined(&words);
         }
         question
+    }
+
+    /// `factor` for a question with identifiers, 1 for another.
+    pub(crate) fn if_named(&self, factor: f32) -> f32 {
+        if self.identifiers.is_empty() { 1.0 } else { factor }
     }
 
     fn word(&mut self, word: &str, identifier: bool, expand: bool, tokens: &mut Tokens) {
@@ -135,6 +144,14 @@ mod tests {
         check("IndexWriter", &["IndexWriter"], &[]);
         check("index writer", &["index", "writer"], &[]);
         check("why does HashMap::insert grow", &["HashMap::insert"], &[]);
+    }
+
+    #[test]
+    fn an_identifier_at_the_beginning_leads() {
+        let leading = |text| Question::new(text, true, &mut Tokens::new()).leading;
+        assert_eq!(leading("`tailSort` pushes nodes to the end").as_deref(), Some("tailSort"));
+        assert_eq!(leading("why does tailSort push nodes"), None);
+        assert_eq!(leading("Sorts the tail of a list"), None);
     }
 
     #[test]

@@ -102,7 +102,8 @@ fn search_signals(
         (found, nearest.and_then(|nearest| nearest.join().ok()).unwrap_or_default())
     });
     if query.mode != SearchMode::Semantic {
-        candidates.add_signal(found, ranking.lexical, "lexical");
+        let weight = ranking.lexical * question.if_named(ranking.named_lexical);
+        candidates.add_signal(found, weight, "lexical");
     }
     if cancel.is_cancelled() {
         return Vec::new();
@@ -110,9 +111,9 @@ fn search_signals(
     if query.mode != SearchMode::Lexical {
         candidates.add_signal(nearest, ranking.nearest, "semantic");
         candidates.add_names(&question, &rarities, ranking, tokens);
-        rescore(index, query, ranking, &mut candidates, cancel);
+        rescore(index, query, &question, ranking, &mut candidates, cancel);
         for identifier in &question.identifiers {
-            add_symbols(index, identifier, question.brief, ranking, &accept, &mut candidates);
+            add_symbols(index, identifier, &question, ranking, &accept, &mut candidates);
         }
         add_paths(index, &question.paths, ranking, &accept, &mut candidates);
     }
@@ -352,6 +353,7 @@ fn definitions(index: &IndexSnapshot, query: &SearchQuery) -> Vec<Hit> {
 fn rescore(
     index: &IndexSnapshot,
     query: &SearchQuery,
+    question: &Question,
     ranking: &Ranking,
     candidates: &mut Candidates,
     cancel: &CancelToken,
@@ -381,11 +383,12 @@ fn rescore(
             judged.push((candidate, cosine));
         }
     }
-    let highest = judged.iter().map(|(_, cosine)| *cosine).fold(f32::MIN, f32::max);
-    let lowest = judged.iter().map(|(_, cosine)| *cosine).fold(f32::MAX, f32::min);
+    let lowest = judged.iter().map(|(_, cosine)| *cosine).fold(1.0, f32::min).max(0.0);
+    let weight = ranking.model * question.if_named(ranking.named_model);
     for (candidate, cosine) in judged {
-        let share = (cosine - lowest) / (highest - lowest).max(f32::EPSILON);
-        candidate.score = ranking.before * candidate.score + ranking.model * share;
+        // Squared: high cosines tell places from each other, low ones are much alike.
+        let nearer = (cosine * cosine - lowest * lowest).max(0.0);
+        candidate.score = ranking.before * candidate.score + weight * nearer;
         candidate.note("semantic");
     }
 }
@@ -394,7 +397,7 @@ fn rescore(
 fn add_symbols(
     index: &IndexSnapshot,
     identifier: &str,
-    brief: bool,
+    question: &Question,
     ranking: &Ranking,
     accept: &dyn Fn(&str) -> bool,
     candidates: &mut Candidates,
@@ -405,8 +408,14 @@ fn add_symbols(
     let mut exact = symbols::ranked(index, identifier, accept, DEFINITIONS);
     exact.retain(|found| found.score >= symbols::EXACT);
     // A name that many things have says little of which is meant, and a longer question mentions
-    // names beside what it asks for.
-    let shared = if brief { 1.0 } else { ranking.mentioned / exact.len().max(1) as f32 };
+    // names beside what it asks for; what it begins with it is often about.
+    let shared = if question.brief {
+        1.0
+    } else if question.leading.as_deref() == Some(identifier) {
+        ranking.leading
+    } else {
+        ranking.mentioned / exact.len().max(1) as f32
+    };
     for found in exact {
         let Some(name) = found.symbol().map(|symbol| symbol.name_range) else { continue };
         let chunk = found.rows.chunks().iter().position(|chunk| chunk.range.contains_range(name));

@@ -172,13 +172,16 @@ pub fn methods(place: &Place, with_model: bool) -> Vec<(&'static str, Method)> {
     let first = Ranking { model: 0.0, ..ranking.clone() };
     let nothing = Ranking {
         lexical: 0.0,
+        named_lexical: 1.0,
         expansion: false,
         nearest: 0.0,
         model: 0.0,
+        named_model: 1.0,
         before: 0.0,
         names: 0.0,
         symbols: 0.0,
         mentioned: 1.0,
+        leading: 1.0,
         paths: 0.0,
         same_file: 0.0,
         further: 1.0,
