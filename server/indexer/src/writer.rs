@@ -124,16 +124,14 @@ impl Writer {
             remove_older(folder, generation)?;
         }
         let stamp = lexical.stamp()?.max(store.meta(STAMP)?).unwrap_or(0);
-        let by_id: HashMap<i64, &Arc<str>> =
-            files.iter().map(|(path, rows)| (rows.file.id, path)).collect();
-        let mut uncommitted = false;
-        for id in store.pending()? {
-            if let Some(path) = by_id.get(&id) {
-                redo.insert(Arc::clone(path));
-            } else {
-                lexical.delete(id.cast_unsigned())?;
-                uncommitted = true;
-            }
+        let mut pending: HashSet<i64> = store.pending()?.into_iter().collect();
+        if !pending.is_empty() {
+            let paths = files.iter().filter(|(_, rows)| pending.remove(&rows.file.id));
+            redo.extend(paths.map(|(path, _)| Arc::clone(path)));
+        }
+        let uncommitted = !pending.is_empty();
+        for id in pending {
+            lexical.delete(id.cast_unsigned())?;
         }
         let dirty = store.meta(CLEAN)? != Some(1);
         Ok(Self {
