@@ -117,7 +117,10 @@ fn after_damage_to_any_stored_file() {
             let indexer = tree.updated(cache.path());
             indexer.verify();
             let found = indexer.snapshot().dump();
-            assert!(found == fresh, "{kind} at {place} of {}", path.display());
+            let missing = fresh.iter().find(|line| !found.contains(line));
+            let extra = found.iter().find(|line| !fresh.contains(line));
+            let what = format!("{kind} at {place} of {}", path.display());
+            assert!(found == fresh, "{what}\nmissing: {missing:?}\nextra: {extra:?}");
         }
     }
 }

@@ -178,6 +178,26 @@ fn a_changed_file_or_vector_is_noticed() {
 }
 
 #[test]
+fn a_changed_name_in_the_schema_counts_as_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = IndexStore::open(folder.path()).unwrap();
+    put(&mut store, vec![rows("a.rs", &["one"])]);
+    store
+        .connection
+        .execute_batch(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, 'links', 'lynks') WHERE name = 'contents';",
+        )
+        .unwrap();
+    drop(store);
+    let (store, opened) = IndexStore::open(folder.path()).unwrap();
+    assert_eq!(opened, Opened::Existing);
+    assert!(store.load_whole().is_err_and(|error| error.is_damage()));
+    let checked = store.check_contents(&CancelToken::new());
+    assert!(checked.is_err_and(|error| error.is_damage()));
+}
+
+#[test]
 fn what_was_loaded_before_a_change_stays_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = IndexStore::open(folder.path()).unwrap();
