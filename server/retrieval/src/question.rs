@@ -21,6 +21,8 @@ pub(crate) struct Question {
     pub(crate) brief: bool,
     /// Words that look like paths or file names.
     pub(crate) paths: Vec<String>,
+    /// Whether it has nothing but identifiers and paths: what is looked up rather than asked.
+    pub(crate) names_only: bool,
 }
 
 impl Question {
@@ -45,6 +47,7 @@ impl Question {
             }
             question.word(word, identifier, expand, tokens);
         }
+        question.names_only = question.identifiers.len() + question.paths.len() >= words.len();
         if expand {
             question.joined(&words);
         }
@@ -135,6 +138,15 @@ mod tests {
         check("IndexWriter", &["IndexWriter"], &[]);
         check("index writer", &["index", "writer"], &[]);
         check("why does HashMap::insert grow", &["HashMap::insert"], &[]);
+    }
+
+    #[test]
+    fn a_question_is_more_than_names() {
+        let names_only = |text: &str| Question::new(text, true, &mut Tokens::new()).names_only;
+        assert!(
+            ["IndexWriter", "index writer", "a::b src/a.rs c_d", ""].map(names_only) == [true; 4]
+        );
+        assert!(!names_only("where does index_writer wait"));
     }
 
     #[test]

@@ -299,6 +299,7 @@ fn best<'index>(
         lines: chunk.lines.clone(),
         symbol: None,
         kind: None,
+        container: None,
         score,
         sources: Vec::new(),
         text: String::new(),
