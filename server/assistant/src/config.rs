@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// The settings that hold, the person's own before the workspace's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     /// Ghost text at all.
     pub completion_enabled: bool,

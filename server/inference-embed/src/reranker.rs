@@ -57,10 +57,10 @@ impl Reranker for FastReranker {
         // One at a time: several would be padded to the longest, and cancelling would be seen later.
         for passage in passages {
             cancel.check()?;
-            let scored = model
+            let answer = model
                 .rerank(question, [passage.as_str()], false, Some(1))
                 .map_err(|error| InferenceError::Engine(format!("cannot rerank: {error}")))?;
-            let score = scored.first().map(|scored| scored.score).filter(|it| it.is_finite());
+            let score = answer.first().map(|only| only.score).filter(|it| it.is_finite());
             scores.push(score.ok_or_else(|| {
                 InferenceError::Engine("the cross-encoder gave a score that is no number".into())
             })?);
