@@ -257,11 +257,13 @@ impl AssistantSnapshot {
             }
         };
         let known = model.as_ref().and_then(|model| model.loaded());
+        let deepening = self.deepening();
         let context = ChatContext {
             snapshot: &self.files,
             index: Some(&index),
             model: model.as_deref().map(|model| model as &dyn LanguageModel),
             failure: failure.as_ref(),
+            deepening: Some(&deepening),
             prompt_speed: known.and_then(|info| self.shared.prompt_speeds.of(&info.id)),
         };
         let answer = ::chat::answer(&context, request, cancel, &mut |event| {

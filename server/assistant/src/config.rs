@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// The settings that hold, the person's own before the workspace's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     /// Ghost text at all.
     pub completion_enabled: bool,
@@ -12,6 +13,10 @@ pub struct Config {
     pub completion_disabled_languages: BTreeSet<String>,
     /// Whether the embedding model makes vectors in the background.
     pub index_vectors: bool,
+    /// Whether an installed cross-encoder orders the best hits of a search anew.
+    pub search_rerank: bool,
+    /// Whether the chat model writes what an answer may look like before a search.
+    pub search_expand: bool,
     /// Most tokens of a chat answer; 0 leaves it to the model.
     pub chat_max_tokens: usize,
     /// Tokens of context that a model is loaded with.
@@ -29,6 +34,8 @@ impl Default for Config {
             completion_enabled: true,
             completion_disabled_languages: BTreeSet::new(),
             index_vectors: true,
+            search_rerank: false,
+            search_expand: false,
             chat_max_tokens: 0,
             inference_context: 4096,
             inference_threads: 0,
@@ -131,6 +138,34 @@ const SETTINGS: &[Setting] = &[
                 power only. Search by meaning works without them, less well.",
         apply: Some(|config, value| {
             config.index_vectors = value.as_bool()?;
+            Some(())
+        }),
+    },
+    Setting {
+        table: "search",
+        key: "rerank",
+        scope: Scope::Person,
+        default: "false",
+        about: "Let a cross-encoder order the best forty hits anew, where one is installed \
+                (`hearth models import FOLDER`). Costs a run of that model for each hit, once for \
+                each question; in an editor, searches go without it until it is loaded. Neither \
+                gain nor time was measured: docs/evaluation.md says how to do that with your model.",
+        apply: Some(|config, value| {
+            config.search_rerank = value.as_bool()?;
+            Some(())
+        }),
+    },
+    Setting {
+        table: "search",
+        key: "expand",
+        scope: Scope::Person,
+        default: "false",
+        about: "Let the chat model write what an answer may look like, up to 96 tokens for each new \
+                question, and look for what is near to that too. In an editor only while that model \
+                is loaded. Neither gain nor time was measured: docs/evaluation.md says how to do \
+                that with your model.",
+        apply: Some(|config, value| {
+            config.search_expand = value.as_bool()?;
             Some(())
         }),
     },
@@ -321,10 +356,19 @@ mod tests {
         let (config, warnings) = load(
             "",
             "[models]\nhub = \"https://evil.example\"\npython = \"./evil\"\nchat = \"evil.gguf\"\n\
-             [inference]\nthreads = 64\n[completion]\nany_model = true\n",
+             [inference]\nthreads = 64\n[completion]\nany_model = true\n\
+             [search]\nrerank = true\nexpand = true\n",
         );
         assert_eq!(config, Config::default());
-        assert_eq!(warnings.len(), 5, "{warnings:?}");
+        assert_eq!(warnings.len(), 7, "{warnings:?}");
+    }
+
+    #[test]
+    fn only_the_person_has_models_asked_for_a_search() {
+        let (config, warnings) = load("[search]\nrerank = true\nexpand = true\n", "");
+        assert!(config.search_rerank && config.search_expand && warnings.is_empty());
+        let (config, _) = load("", "");
+        assert!(!config.search_rerank && !config.search_expand);
     }
 
     #[test]

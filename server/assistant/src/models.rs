@@ -6,8 +6,8 @@ use std::{
 };
 
 use base::Folders;
-use inference::{Embedder, InferenceError, LanguageModel};
-use inference_worker::{WorkerConfig, WorkerEmbedder, WorkerModel};
+use inference::{Embedder, InferenceError, LanguageModel, Reranker};
+use inference_worker::{WorkerConfig, WorkerEmbedder, WorkerModel, WorkerReranker};
 use model_registry::{Hardware, Installed, Registry, Role, estimate_memory, gguf};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -28,6 +28,11 @@ pub trait Models: Send + Sync {
 
     /// The model that makes vectors, not started yet, with a name that changes with the model.
     fn embedder(&self) -> Option<(Arc<dyn Embedder>, String)> {
+        None
+    }
+
+    /// The model that orders hits, not started yet, with a name that changes with the model.
+    fn reranker(&self) -> Option<(Arc<dyn Reranker>, String)> {
         None
     }
 
@@ -60,6 +65,8 @@ pub struct InstalledModels {
     settings: Mutex<LoadSettings>,
     workers: Mutex<HashMap<PathBuf, Arc<WorkerModel>>>,
     embedder: Mutex<Option<Arc<WorkerEmbedder>>>,
+    /// With the model that it runs.
+    reranker: Mutex<Option<(Installed, Arc<WorkerReranker>)>>,
 }
 
 /// How models are loaded.
@@ -81,7 +88,8 @@ impl InstalledModels {
     /// Nothing is started until a model is used.
     pub fn new(folders: Folders, program: PathBuf, settings: LoadSettings) -> Self {
         let (settings, workers) = (Mutex::new(settings), Mutex::default());
-        Self { folders, program, settings, workers, embedder: Mutex::default() }
+        let (embedder, reranker) = (Mutex::default(), Mutex::default());
+        Self { folders, program, settings, workers, embedder, reranker }
     }
 
     fn installed(&self, role: Role) -> Result<Installed, InferenceError> {
@@ -125,15 +133,27 @@ impl Models for InstalledModels {
         let runtime = self.installed(Role::Runtime).ok()?;
         let mut kept = self.embedder.lock();
         let embedder = kept.get_or_insert_with(|| {
-            let mut config = WorkerConfig::new(&self.program, &model.path)
-                .with_argument("--embedding")
-                .with_argument("--runtime")
-                .with_argument(&runtime.path);
+            let mut config = onnx_worker(&self.program, "--embedding", &model, &runtime);
             config.limits.silence = EMBEDDING_SILENCE;
             Arc::new(WorkerEmbedder::new(config))
         });
-        let version = model.sha256.get(..12).unwrap_or_default();
-        Some((Arc::clone(embedder) as Arc<dyn Embedder>, format!("{}-{version}", model.id)))
+        Some((Arc::clone(embedder) as Arc<dyn Embedder>, version(&model)))
+    }
+
+    fn reranker(&self) -> Option<(Arc<dyn Reranker>, String)> {
+        let model = self.installed(Role::Rerank).ok()?;
+        let runtime = self.installed(Role::Runtime).ok()?;
+        let mut kept = self.reranker.lock();
+        let worker = match &*kept {
+            Some((held, worker)) if *held == model => Arc::clone(worker),
+            _ => {
+                let config = onnx_worker(&self.program, "--reranker", &model, &runtime);
+                let worker = Arc::new(WorkerReranker::new(config));
+                *kept = Some((model.clone(), Arc::clone(&worker)));
+                worker
+            }
+        };
+        Some((worker, version(&model)))
     }
 
     fn stop(&self) {
@@ -142,6 +162,9 @@ impl Models for InstalledModels {
         }
         if let Some(embedder) = self.embedder.lock().take() {
             embedder.unload();
+        }
+        if let Some((_, reranker)) = self.reranker.lock().take() {
+            reranker.unload();
         }
     }
 }
@@ -172,6 +195,19 @@ impl InstalledModels {
             },
         }
     }
+}
+
+/// How a worker that runs an installed model on ONNX Runtime is started.
+fn onnx_worker(program: &Path, kind: &str, model: &Installed, runtime: &Installed) -> WorkerConfig {
+    WorkerConfig::new(program, &model.path)
+        .with_argument(kind)
+        .with_argument("--runtime")
+        .with_argument(&runtime.path)
+}
+
+/// A name that changes with the model.
+fn version(model: &Installed) -> String {
+    format!("{}-{}", model.id, model.sha256.get(..12).unwrap_or_default())
 }
 
 /// A worker for an installed model; not started yet.

@@ -3,7 +3,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 use base::CancelToken;
 use indexer::IndexSnapshot;
 use pdf_text::{is_pdf, page_at};
-use retrieval::{Hit, SearchMode, SearchQuery, SymbolHit};
+use retrieval::{Hit, Ranking, SearchMode, SearchQuery, SymbolHit};
 use serde::{Deserialize, Serialize};
 use text::LineIndex;
 
@@ -40,7 +40,7 @@ pub struct SearchAnswer {
 }
 
 /// One place.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SearchResult {
     /// Relative to the workspace, with `/`.
     pub path: String,
@@ -172,7 +172,14 @@ impl AssistantSnapshot {
         query: &SearchQuery,
         cancel: &CancelToken,
     ) -> Vec<SearchResult> {
-        let hits = retrieval::search(index, query, cancel).into_iter();
+        let hits = retrieval::search_deepened(
+            index,
+            query,
+            &Ranking::default(),
+            &self.deepening(),
+            cancel,
+        )
+        .into_iter();
         let results = hits.map(|hit| SearchResult {
             range: Range::of_lines(&hit.lines, &hit.text, self.encoding),
             page: page_of(index, &hit),
@@ -234,5 +241,90 @@ fn symbol_entry(hit: SymbolHit) -> SymbolEntry {
         kind: hit.kind,
         path: hit.path,
         container: hit.container,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use base::Folders;
+    use inference::{
+        InferenceError, LanguageModel, Reranker,
+        fake::{FakeLanguageModel, FakeReranker},
+    };
+    use model_registry::Role;
+
+    use super::*;
+    use crate::{Assistant, AssistantOptions, Models, RoleStatus};
+
+    #[derive(Default)]
+    struct Fakes {
+        chat: Arc<FakeLanguageModel>,
+        reranker: Arc<FakeReranker>,
+    }
+
+    impl Models for Fakes {
+        fn model(&self, _role: Role) -> Result<Arc<dyn LanguageModel>, InferenceError> {
+            Ok(Arc::clone(&self.chat) as Arc<dyn LanguageModel>)
+        }
+
+        fn loaded(&self, role: Role) -> Option<Arc<dyn LanguageModel>> {
+            self.model(role).ok()
+        }
+
+        fn reranker(&self) -> Option<(Arc<dyn Reranker>, String)> {
+            Some((Arc::clone(&self.reranker) as Arc<dyn Reranker>, "fake".to_owned()))
+        }
+
+        fn status(&self) -> Vec<RoleStatus> {
+            Vec::new()
+        }
+
+        fn stop(&self) {}
+    }
+
+    /// Searches twice with these settings of the person and of the workspace: whether hits were
+    /// reranked, once, and whether the question was expanded, once.
+    fn check(person: &str, workspace: &str, reranked: bool, expanded: bool) {
+        let (home, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folders = Folders::under(home.path());
+        folders.config().unwrap();
+        fs::write(folders.config_file(), person).unwrap();
+        fs::write(root.path().join("hearth.toml"), workspace).unwrap();
+        let text = "/// Throws out the oldest entry.\nfn evict() {}\n";
+        fs::write(root.path().join("cache.rs"), text).unwrap();
+        let fakes = Arc::new(Fakes {
+            chat: Arc::new(FakeLanguageModel::new(["fn evict()"])),
+            ..Fakes::default()
+        });
+        let assistant = Assistant::open(AssistantOptions {
+            models: Some(Arc::clone(&fakes) as Arc<dyn Models>),
+            ..AssistantOptions::new(vec![root.path().to_owned()], folders, "hearth".into())
+        });
+        let assistant = assistant.unwrap();
+        let cancel = CancelToken::new();
+        assistant.update_index(false, &cancel, &mut |_| {}).unwrap();
+        let query = "how is the oldest entry thrown out".to_owned();
+        let params = SearchParams { query, ..SearchParams::default() };
+        let search = || assistant.snapshot().search(&params, &cancel).unwrap().results;
+        let found = search();
+        assert!(found.iter().any(|place| place.path == "cache.rs"), "{found:?}");
+        let passages = fakes.reranker.passages();
+        assert_eq!(passages > 0, reranked, "{person:?}, {workspace:?}");
+        assert_eq!(search(), found);
+        assert_eq!(fakes.reranker.passages(), passages, "known from before");
+        let requests = fakes.chat.requests().len();
+        assert_eq!(requests, usize::from(expanded), "{person:?}, {workspace:?}");
+    }
+
+    #[test]
+    fn models_are_asked_only_where_the_person_wants_it() {
+        let both = "[search]\nrerank = true\nexpand = true\n";
+        check("", "", false, false);
+        check("", both, false, false);
+        check("[search]\nrerank = true\n", "", true, false);
+        check("[search]\nexpand = true\n", "", false, true);
+        check(both, "", true, true);
     }
 }

@@ -10,6 +10,7 @@ use base::Folders;
 use code_graph::CodeGraph;
 use journal::Journal;
 use parking_lot::{Mutex, RwLock};
+use retrieval::DeepeningCache;
 use serde::Serialize;
 use store::Conversations;
 use vfs::Workspace;
@@ -37,6 +38,8 @@ pub struct Shared {
     pub completion_events: CompletionEvents,
     pub completion_model: CompletionModel,
     pub activity: Activities,
+    /// What models said for searches.
+    pub deepening: Arc<DeepeningCache>,
     /// The code graph of the open workspace as it was when it was last asked for.
     pub graph: Mutex<CodeGraph>,
     conversations: Mutex<Option<Arc<Conversations>>>,
@@ -177,6 +180,7 @@ impl Shared {
             completion_events: CompletionEvents::default(),
             completion_model: CompletionModel::default(),
             activity: Activities::default(),
+            deepening: Arc::default(),
             graph: Mutex::default(),
             conversations: Mutex::default(),
             journal: Mutex::default(),

@@ -5,6 +5,8 @@ use std::{
 
 use base::CancelToken;
 use indexer::IndexSnapshot;
+use model_registry::Role;
+use retrieval::Deepening;
 use text::PositionEncoding;
 use vfs::Snapshot;
 
@@ -54,6 +56,24 @@ impl AssistantSnapshot {
         let path = self.resolve(path)?;
         let outside = || vfs::WorkspaceError::Outside { path: path.clone() };
         Ok(self.files.workspace().relative(&path).ok_or_else(outside)?)
+    }
+
+    /// The models that a search may ask, as the person set it. In an editor it waits for none to be
+    /// loaded, and the chat model is not started for it.
+    pub(crate) fn deepening(&self) -> Deepening {
+        let (rerank, expand) = {
+            let config = self.shared.config.read();
+            (config.search_rerank, config.search_expand)
+        };
+        let models = &self.shared.models;
+        let chat =
+            || if self.watch { models.loaded(Role::Chat) } else { models.model(Role::Chat).ok() };
+        Deepening {
+            reranker: if rerank { models.reranker() } else { None },
+            expander: if expand { chat() } else { None },
+            waits: !self.watch,
+            cache: Arc::clone(&self.shared.deepening),
+        }
     }
 
     /// The index with every change made before this snapshot.

@@ -9,7 +9,7 @@ use std::{
 use base::CancelToken;
 use code_graph::CodeGraph;
 use prompt::Capability;
-use retrieval::{Hit, SearchMode, SearchQuery};
+use retrieval::{Hit, Ranking, SearchMode, SearchQuery};
 use syntax::{Language, Symbol};
 
 use crate::{
@@ -344,7 +344,13 @@ impl Gatherer<'_> {
 
     fn hits(&self, query: &SearchQuery) -> Vec<Hit> {
         let Some(index) = self.context.index else { return Vec::new() };
-        retrieval::search(index, query, self.cancel)
+        match self.context.deepening {
+            Some(deepening) => {
+                let ranking = Ranking::default();
+                retrieval::search_deepened(index, query, &ranking, deepening, self.cancel)
+            }
+            None => retrieval::search(index, query, self.cancel),
+        }
     }
 
     /// The place of a hit in the file as it is now; `None` when its text is no longer there.

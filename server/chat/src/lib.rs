@@ -24,6 +24,7 @@ use base::CancelToken;
 use indexer::IndexSnapshot;
 use inference::{InferenceError, LanguageModel, Usage};
 use prompt::Capability;
+use retrieval::Deepening;
 use serde::Serialize;
 use text::TextRange;
 use thiserror::Error;
@@ -44,6 +45,8 @@ pub struct ChatContext<'a> {
     pub model: Option<&'a dyn LanguageModel>,
     /// Why there is no model although one is installed; the answer tells it.
     pub failure: Option<&'a InferenceError>,
+    /// The models that the search for excerpts may ask.
+    pub deepening: Option<&'a Deepening>,
     /// Prompt tokens a second that the model was measured at, where it was.
     pub prompt_speed: Option<f32>,
 }

@@ -71,6 +71,7 @@ impl Fixture {
             index: Some(&self.index),
             model: model.map(|model| model as &dyn LanguageModel),
             failure: None,
+            deepening: None,
             prompt_speed: None,
         };
         let mut events = Vec::new();
@@ -277,6 +278,7 @@ fn stopping_keeps_what_had_come() {
         index: None,
         model: Some(&model),
         failure: None,
+        deepening: None,
         prompt_speed: None,
     };
     let stop = cancel.clone();
@@ -359,6 +361,7 @@ fn an_empty_question_is_refused() {
         index: None,
         model: None,
         failure: None,
+        deepening: None,
         prompt_speed: None,
     };
     let refused = answer(&context, &question(" \n"), &CancelToken::new(), &mut |_| {});
@@ -374,6 +377,7 @@ fn a_model_that_cannot_be_used_is_told_of() {
         index: Some(&fixture.index),
         model: None,
         failure: Some(&failure),
+        deepening: None,
         prompt_speed: None,
     };
     let question = question("how are segments merged?");

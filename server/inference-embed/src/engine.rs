@@ -5,6 +5,7 @@ use fastembed::{
     InitOptionsUserDefined, Pooling, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel,
 };
 use inference::{Embedder, InferenceError, Progress};
+use ort::environment::Environment;
 use parking_lot::Mutex;
 
 use crate::{Options, batches::Batches, runtime::preflight};
@@ -14,6 +15,9 @@ const MAX_TOKENS: usize = 256;
 /// Bytes of a token, about, in code (3.1 with the model's tokenizer over 1.3 MB of Rust, TypeScript
 /// and Python).
 const BYTES_PER_TOKEN: usize = 3;
+
+/// Threads that wait in a loop would take the cores from the editor between two batches.
+pub(crate) const SPINNING: (&str, &str) = ("session.intra_op.allow_spinning", "0");
 
 /// A sentence embedder: mean of the token vectors, scaled to length 1.
 pub struct FastEmbedder {
@@ -25,26 +29,17 @@ pub struct FastEmbedder {
 impl FastEmbedder {
     /// Loads library and model and embeds a word, so that what cannot work fails here.
     pub fn load(options: &Options, progress: &Progress) -> Result<Self, InferenceError> {
-        let version = preflight(&options.runtime)
-            .map_err(|error| InferenceError::Engine(error.to_string()))?;
-        progress.step();
-        let failed = |reason: String| InferenceError::ModelFile {
-            path: options.model.clone(),
-            reason: format!("{reason}; run `hearth models verify`"),
-        };
-        let environment = ort::init_from(&options.runtime)
-            .map_err(|error| InferenceError::Engine(error.to_string()))?
-            .with_telemetry(false)
-            .build()
-            .map_err(|error| InferenceError::Engine(error.to_string()))?;
-        let files = read(&options.model)?;
+        let failed = |reason: String| unusable(options, &reason);
+        let (environment, version) = environment(options, progress)?;
+        let model = read(&options.model, "model.onnx")?;
+        let files = UserDefinedEmbeddingModel::new(model, tokenizer(&options.model)?)
+            .with_pooling(Pooling::Mean);
         progress.step();
         let settings = InitOptionsUserDefined::new()
             .with_environment(environment)
             .with_max_length(MAX_TOKENS)
             .with_intra_threads(options.threads())
-            // Threads that wait in a loop would take the cores from the editor between two batches.
-            .with_session_config("session.intra_op.allow_spinning", "0");
+            .with_session_config(SPINNING.0, SPINNING.1);
         let mut model = TextEmbedding::try_new_from_user_defined(files, settings)
             .map_err(|error| failed(error.to_string()))?;
         progress.step();
@@ -102,20 +97,45 @@ impl FastEmbedder {
     }
 }
 
-/// Reads the model's files.
-fn read(folder: &Path) -> Result<UserDefinedEmbeddingModel, InferenceError> {
-    let file = |name: &str| {
-        let path = folder.join(name);
-        fs::read(&path).map_err(|error| InferenceError::ModelFile {
-            path,
-            reason: format!("it cannot be read: {error}; run `hearth models pull default`"),
-        })
-    };
-    let tokenizer = TokenizerFiles {
-        tokenizer_file: file("tokenizer.json")?,
-        config_file: file("config.json")?,
-        special_tokens_map_file: file("special_tokens_map.json")?,
-        tokenizer_config_file: file("tokenizer_config.json")?,
-    };
-    Ok(UserDefinedEmbeddingModel::new(file("model.onnx")?, tokenizer).with_pooling(Pooling::Mean))
+/// Loads the library, and says its version.
+pub(crate) fn environment(
+    options: &Options,
+    progress: &Progress,
+) -> Result<(Environment, String), InferenceError> {
+    let version =
+        preflight(&options.runtime).map_err(|error| InferenceError::Engine(error.to_string()))?;
+    progress.step();
+    let environment = ort::init_from(&options.runtime)
+        .map_err(|error| InferenceError::Engine(error.to_string()))?
+        .with_telemetry(false)
+        .build()
+        .map_err(|error| InferenceError::Engine(error.to_string()))?;
+    Ok((environment, version))
+}
+
+/// The model cannot be used for this reason.
+pub(crate) fn unusable(options: &Options, reason: &str) -> InferenceError {
+    InferenceError::ModelFile {
+        path: options.model.clone(),
+        reason: format!("{reason}; run `hearth models verify`"),
+    }
+}
+
+/// Reads one of the model's files.
+pub(crate) fn read(folder: &Path, name: &str) -> Result<Vec<u8>, InferenceError> {
+    let path = folder.join(name);
+    fs::read(&path).map_err(|error| InferenceError::ModelFile {
+        path,
+        reason: format!("it cannot be read: {error}; run `hearth models verify`"),
+    })
+}
+
+/// Reads what describes the model's tokens.
+pub(crate) fn tokenizer(folder: &Path) -> Result<TokenizerFiles, InferenceError> {
+    Ok(TokenizerFiles {
+        tokenizer_file: read(folder, "tokenizer.json")?,
+        config_file: read(folder, "config.json")?,
+        special_tokens_map_file: read(folder, "special_tokens_map.json")?,
+        tokenizer_config_file: read(folder, "tokenizer_config.json")?,
+    })
 }

@@ -3,7 +3,7 @@ use std::{
     path::PathBuf,
 };
 
-/// What a worker process for embeddings is asked to load.
+/// What a worker process for embeddings or for a cross-encoder is asked to load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Folder with `model.onnx`, `tokenizer.json`, `config.json`, `special_tokens_map.json` and
@@ -16,7 +16,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the arguments behind `worker`: `--embedding --model DIR --runtime FILE [--threads N]`.
+    /// Reads the arguments behind `worker`: `--embedding` or `--reranker`, of which the caller takes note,
+    /// `--model DIR --runtime FILE [--threads N]`.
     /// The error is a sentence for the log.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let mut arguments = arguments.into_iter();
@@ -25,21 +26,20 @@ impl Options {
             let name = name.to_string_lossy().into_owned();
             let mut value = || arguments.next().ok_or_else(|| format!("{name} needs a value"));
             match name.as_str() {
-                "--embedding" => {}
+                "--embedding" | "--reranker" => {}
                 "--model" => options.model = value()?.into(),
                 "--runtime" => options.runtime = value()?.into(),
                 "--threads" => options.threads = Some(number(&name, &value()?)?),
-                _ => return Err(format!("`{name}` is no argument of an embedding worker")),
+                _ => return Err(format!("`{name}` is no argument of a worker on ONNX Runtime")),
             }
         }
         if options.model.as_os_str().is_empty() || options.runtime.as_os_str().is_empty() {
-            return Err("an embedding worker needs --model DIR and --runtime FILE".into());
+            return Err("a worker on ONNX Runtime needs --model DIR and --runtime FILE".into());
         }
         Ok(options)
     }
 
-    /// Threads of one computation. Half of what there is, because embedding is background work and
-    /// the editor needs the rest.
+    /// Threads of one computation. Half of what there is, because the editor needs the rest.
     pub(crate) fn threads(&self) -> usize {
         let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.threads.unwrap_or(all.div_ceil(2)).clamp(1, all)

@@ -1,7 +1,7 @@
 //! A worker whose engine does what the prompt says, for the tests of the supervision.
 //!
 //! `--load die|hang|refuse|busy` says how the model loads; `--garble` lets what it sends become
-//! nonsense once a prompt asks for it; `--orphan` makes it the parent of another that it leaves.
+//! nonsense once a prompt asks for it; `--reranker` scores passages instead; `--orphan` makes it the parent of another that it leaves.
 
 use std::{
     env,
@@ -19,7 +19,7 @@ use std::{
 use base::CancelToken;
 use inference::{
     FinishReason, GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo, Progress,
-    PromptPiece, TextSink, Usage,
+    PromptPiece, TextSink, Usage, fake::FakeReranker,
 };
 use inference_worker::{Engine, WorkerConfig, WorkerModel, serve, serve_stdio};
 
@@ -35,6 +35,9 @@ fn main() {
     let behaviour = arguments.iter().skip_while(|argument| *argument != "--load").nth(1);
     let behaviour = behaviour.cloned().unwrap_or_default();
     let load = move |progress: &Progress| load(&behaviour, progress);
+    if has("--reranker") {
+        serve_stdio(|_: &Progress| Ok(Engine::Reranker(Box::new(FakeReranker::new()))));
+    }
     if has("--garble") {
         let served = serve(io::stdin(), Garbling(io::stdout()), load);
         exit(i32::from(served.is_err()));

@@ -16,6 +16,8 @@ pub enum RequestBody {
     Generate(GenerateRequest),
     CountTokens(String),
     Embed(Vec<String>),
+    /// Scores passages for a question.
+    Score(String, Vec<String>),
     /// Ends the generation of this id as if the sink had asked to.
     Stop,
     /// Nobody waits for the answer to this id any more.
@@ -42,6 +44,7 @@ pub enum ReplyBody {
     Generated(Generation),
     Count(usize),
     Embedded(Vec<Vec<f32>>),
+    Scored(Vec<f32>),
     Failed(InferenceError),
 }
 
@@ -55,4 +58,6 @@ pub enum Served {
         /// Numbers in a vector.
         dimensions: usize,
     },
+    /// A model that scores passages.
+    Reranker,
 }

@@ -1,8 +1,16 @@
-use std::{ops::ControlFlow, sync::Arc};
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 use base::CancelToken;
 use inference::{
-    Embedder, GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo, TextSink,
+    Embedder, GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo, Reranker,
+    TextSink,
 };
 use parking_lot::Mutex;
 
@@ -143,6 +151,79 @@ impl Embedder for WorkerEmbedder {
     }
 }
 
+/// A model that scores passages, in a process of its own, started with the first request.
+pub struct WorkerReranker {
+    inner: Arc<Preparing>,
+}
+
+struct Preparing {
+    supervisor: Supervisor,
+    /// Whether a thread waits for the model to be loaded.
+    waits: AtomicBool,
+}
+
+impl WorkerReranker {
+    /// Starts nothing yet.
+    pub fn new(config: WorkerConfig) -> Self {
+        let (supervisor, waits) = (Supervisor::new(config), AtomicBool::new(false));
+        Self { inner: Arc::new(Preparing { supervisor, waits }) }
+    }
+
+    /// Loads the model if need be.
+    pub fn load(&self, cancel: &CancelToken) -> Result<(), InferenceError> {
+        match self.inner.supervisor.ready(cancel)? {
+            (_, Served::Reranker) => Ok(()),
+            _ => Err(InferenceError::Engine("the worker holds no reranker".into())),
+        }
+    }
+
+    /// Frees the model's memory; what runs is cancelled. The next request loads it again.
+    pub fn unload(&self) {
+        self.inner.supervisor.close();
+    }
+
+    /// The worker's process, while there is one.
+    pub fn process_id(&self) -> Option<u32> {
+        self.inner.supervisor.process_id()
+    }
+}
+
+impl Reranker for WorkerReranker {
+    fn prepare(&self) -> bool {
+        if self.inner.supervisor.loaded().is_some() {
+            return true;
+        }
+        if !self.inner.waits.swap(true, Ordering::AcqRel) {
+            let inner = Arc::clone(&self.inner);
+            let work = move || {
+                if let Err(error) = inner.supervisor.ready(&CancelToken::new()) {
+                    tracing::warn!(%error, "the reranker cannot be loaded");
+                }
+                inner.waits.store(false, Ordering::Release);
+            };
+            if let Err(error) = thread::Builder::new().name("reranker".into()).spawn(work) {
+                tracing::error!(%error, "no thread to load the reranker on");
+                self.inner.waits.store(false, Ordering::Release);
+            }
+        }
+        false
+    }
+
+    fn score(
+        &self,
+        question: &str,
+        passages: &[String],
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, InferenceError> {
+        let (connection, _) = self.inner.supervisor.ready(cancel)?;
+        let request = RequestBody::Score(question.to_owned(), passages.to_vec());
+        match connection.call(request, cancel, &mut ignore)? {
+            ReplyBody::Scored(scores) if scores.len() == passages.len() => Ok(scores),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
 /// Linux keeps the highest resident size of each process, in units of 1,024 bytes.
 fn peak_memory(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -154,7 +235,7 @@ fn peak_memory(process: u32) -> Option<u64> {
 fn dimensions(served: &Served) -> Option<usize> {
     match served {
         Served::Embedder { dimensions } => Some(*dimensions),
-        Served::Language(_) => None,
+        Served::Language(_) | Served::Reranker => None,
     }
 }
 

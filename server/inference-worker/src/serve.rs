@@ -14,6 +14,7 @@ use std::{
 use base::CancelToken;
 use inference::{
     Embedder, GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo, Progress,
+    Reranker,
 };
 use parking_lot::{Condvar, Mutex};
 
@@ -25,7 +26,7 @@ use crate::{
 /// How often the child says that its engine goes on. A tenth of the parent's patience at most.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// Texts that are embedded between two looks at the cancellation.
+/// Texts that are embedded or scored between two looks at the cancellation.
 const TEXTS_PER_STEP: usize = 1;
 
 /// What a child serves.
@@ -34,6 +35,8 @@ pub enum Engine {
     Language(Box<dyn LanguageModel>),
     /// An embedding model.
     Embedder(Box<dyn Embedder>),
+    /// A model that scores passages.
+    Reranker(Box<dyn Reranker>),
 }
 
 /// Serves one engine until `input` ends. `load` runs at once, on a thread of its own; requests
@@ -146,6 +149,7 @@ impl Server {
             (RequestBody::Load, Engine::Embedder(model)) => {
                 Ok(ReplyBody::Loaded(Served::Embedder { dimensions: model.dimensions() }))
             }
+            (RequestBody::Load, Engine::Reranker(_)) => Ok(ReplyBody::Loaded(Served::Reranker)),
             (RequestBody::Generate(request), Engine::Language(model)) => {
                 self.generate(id, &request, running, &**model).map(ReplyBody::Generated)
             }
@@ -159,6 +163,14 @@ impl Server {
                     self.progress.step();
                 }
                 Ok(ReplyBody::Embedded(vectors))
+            }
+            (RequestBody::Score(question, passages), Engine::Reranker(model)) => {
+                let mut scores = Vec::with_capacity(passages.len());
+                for passages in passages.chunks(TEXTS_PER_STEP) {
+                    scores.extend(model.score(&question, passages, cancel)?);
+                    self.progress.step();
+                }
+                Ok(ReplyBody::Scored(scores))
             }
             _ => Err(InferenceError::Engine("this model is of another kind".into())),
         }

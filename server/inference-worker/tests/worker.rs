@@ -14,9 +14,9 @@ use base::CancelToken;
 use crossbeam_channel::unbounded;
 use inference::{
     FinishReason, GenerateRequest, Generation, InferenceError, LanguageModel, Priority,
-    PromptPiece, Sampling, Sequence,
+    PromptPiece, Reranker, Sampling, Sequence,
 };
-use inference_worker::{WorkerConfig, WorkerLimits, WorkerModel};
+use inference_worker::{WorkerConfig, WorkerLimits, WorkerModel, WorkerReranker};
 
 /// Cargo puts examples beside the folder of the tests.
 fn program() -> PathBuf {
@@ -334,6 +334,31 @@ fn a_worker_does_not_outlive_its_parent() {
     while !gone() {
         thread::yield_now();
     }
+}
+
+#[test]
+fn passages_are_scored_and_nobody_waits_for_loading() {
+    let model = WorkerReranker::new(config(&["--reranker"]));
+    assert_eq!(model.process_id(), None, "nothing is started before it is needed");
+    assert!(!model.prepare(), "it is started, and not waited for");
+    model.load(&CancelToken::new()).expect("loaded");
+    assert!(model.prepare());
+    let passages = ["two three", "", "one, two!"].map(String::from);
+    let score = |cancel: &CancelToken| model.score("one two", &passages, cancel);
+    assert_eq!(score(&CancelToken::new()), Ok(vec![1.0, 0.0, 2.0]));
+    let cancelled = CancelToken::new();
+    cancelled.cancel();
+    assert_eq!(score(&cancelled), Err(InferenceError::Cancelled));
+    model.unload();
+    assert_eq!(score(&CancelToken::new()), Ok(vec![1.0, 0.0, 2.0]), "it is loaded again");
+}
+
+#[test]
+fn a_language_model_is_no_reranker() {
+    let model = WorkerReranker::new(config(&[]));
+    let refused = model.load(&CancelToken::new()).expect_err("refused").to_string();
+    assert!(refused.contains("no reranker"), "{refused}");
+    assert!(model.score("one", &["two".into()], &CancelToken::new()).is_err());
 }
 
 #[test]

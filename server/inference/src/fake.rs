@@ -1,16 +1,23 @@
-//! A scripted model, a hashing embedder and tiny model files, for the tests of whoever uses or
-//! implements the traits.
+//! A scripted model, a hashing embedder, a reranker that counts words and tiny model files, for the
+//! tests of whoever uses or implements the traits.
 
 mod gguf;
 
-use std::{collections::VecDeque, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use base::CancelToken;
 use parking_lot::Mutex;
 
 use crate::{
     Embedder, FinishReason, GenerateRequest, Generation, InferenceError, LanguageModel, ModelInfo,
-    TextSink, Usage,
+    Reranker, TextSink, Usage,
 };
 
 pub use gguf::{write_scripted_model, write_tiny_model};
@@ -141,4 +148,62 @@ impl FakeEmbedder {
         }
         vector
     }
+}
+
+/// Scores a passage by how many of the question's words it has, and counts what it was asked.
+#[derive(Default)]
+pub struct FakeReranker {
+    /// What every question is answered with instead.
+    failure: Option<InferenceError>,
+    unloaded: bool,
+    passages: AtomicUsize,
+}
+
+impl FakeReranker {
+    /// A model that is loaded.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A model that is loaded and fails.
+    pub fn failing(error: InferenceError) -> Self {
+        Self { failure: Some(error), ..Self::default() }
+    }
+
+    /// A model that would have to be waited for.
+    pub fn unloaded() -> Self {
+        Self { unloaded: true, ..Self::default() }
+    }
+
+    /// Passages that it was asked to score so far.
+    pub fn passages(&self) -> usize {
+        self.passages.load(Ordering::Relaxed)
+    }
+}
+
+impl Reranker for FakeReranker {
+    fn prepare(&self) -> bool {
+        !self.unloaded
+    }
+
+    fn score(
+        &self,
+        question: &str,
+        passages: &[String],
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, InferenceError> {
+        cancel.check()?;
+        self.passages.fetch_add(passages.len(), Ordering::Relaxed);
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
+        let asked = words(question);
+        let shared = |passage: &String| words(passage).intersection(&asked).count() as f32;
+        Ok(passages.iter().map(shared).collect())
+    }
+}
+
+fn words(text: &str) -> HashSet<String> {
+    let words = text.split(|ch: char| !ch.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect()
 }

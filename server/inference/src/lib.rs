@@ -1,5 +1,5 @@
-//! What a model can be asked, whoever runs it: the traits [`LanguageModel`] and [`Embedder`], their
-//! requests and answers, and fakes for tests.
+//! What a model can be asked, whoever runs it: the traits [`LanguageModel`], [`Embedder`] and [`Reranker`],
+//! their requests and answers, and fakes for tests.
 //!
 //! No engine lives here. `inference-llama` and `inference-embed` own the native ones,
 //! `inference-worker` runs them in a process of their own and implements the same traits.
@@ -59,4 +59,20 @@ pub trait Embedder: Send + Sync {
         texts: &[String],
         cancel: &CancelToken,
     ) -> Result<Vec<Vec<f32>>, InferenceError>;
+}
+
+/// Says how well passages answer a question. It reads both together, which tells more than comparing
+/// vectors and costs a run of the model for each passage.
+pub trait Reranker: Send + Sync {
+    /// Whether the model is in memory. Where it is not, begins to load it and does not wait.
+    fn prepare(&self) -> bool;
+
+    /// One finite score for each passage, in order, higher for one that answers better. Only scores for
+    /// one question can be compared. Loads the model first if need be.
+    fn score(
+        &self,
+        question: &str,
+        passages: &[String],
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, InferenceError>;
 }

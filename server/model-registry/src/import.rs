@@ -3,7 +3,7 @@ use std::{fs::File, path::Path};
 use base::CancelToken;
 
 use crate::{
-    Installed, ModelEntry, Registry, RegistryError, Role, Source,
+    Installed, ModelEntry, Registry, RegistryError, Role, Source, cross_encoder,
     gguf::{self, GgufHeader},
     hash,
     manifest::is_id,
@@ -17,8 +17,9 @@ const SILENT: &[&str] =
     &["bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "t5encoder", "clip"];
 
 impl Registry {
-    /// Copies a GGUF file among the models. It is checked before, hashed on the way, and called `id`
-    /// or by its file's name. A file of the manifest is recognised by its hash or name.
+    /// Copies a GGUF file, or the folder of a cross-encoder, among the models. It is checked before,
+    /// hashed on the way, and called `id` or by its own name. A file of the manifest is recognised by
+    /// its hash or name.
     pub fn import(
         &self,
         file: &Path,
@@ -26,6 +27,9 @@ impl Registry {
         cancel: &CancelToken,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Installed, RegistryError> {
+        if file.is_dir() {
+            return self.import_cross_encoder(file, id, cancel, progress);
+        }
         let refused = |reason: String| RegistryError::Import { path: file.to_owned(), reason };
         let header = gguf::inspect(file)
             .map_err(|reason| RegistryError::Model { path: file.to_owned(), reason })?;
@@ -33,12 +37,7 @@ impl Registry {
         let file_name = file.file_name().and_then(|name| name.to_str()).unwrap_or("model.gguf");
         let entry = self.entry_for(file_name);
         let id = match (id, entry) {
-            (Some(id), _) if !is_id(id) => {
-                return Err(refused(format!(
-                    "{id:?} cannot be its name; use lower-case letters, digits, '.', '-' and '_'"
-                )));
-            }
-            (Some(id), _) => id.to_owned(),
+            (Some(id), _) => checked(id).map_err(refused)?,
             (None, Some(entry)) => entry.id.clone(),
             (None, None) => slug(file_name),
         };
@@ -47,6 +46,67 @@ impl Registry {
         let copied = self.copy_in(file, &id, &header, entry, &mut task);
         self.discard_part(&id)?;
         copied
+    }
+
+    fn import_cross_encoder(
+        &self,
+        folder: &Path,
+        id: Option<&str>,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Installed, RegistryError> {
+        let refused = |reason: String| RegistryError::Import { path: folder.to_owned(), reason };
+        let context = cross_encoder::inspect(folder).map_err(refused)?;
+        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("reranker");
+        let id = id.map_or_else(|| Ok(slug(name)), checked).map_err(refused)?;
+        if self.manifest.get(&id).is_some() {
+            return Err(refused(format!(
+                "{id:?} is another model's name; give it one with `--id`"
+            )));
+        }
+        let mut task = Task { id: &id, cancel, sink: progress };
+        let _lock = self.lock(&id, cancel, &mut || task.report(Step::Waiting, 0, None))?;
+        let copied = self.copy_cross_encoder(folder, (&id, name), context, &mut task);
+        self.discard_part(&id)?;
+        copied
+    }
+
+    fn copy_cross_encoder(
+        &self,
+        folder: &Path,
+        (id, name): (&str, &str),
+        context: Option<u64>,
+        task: &mut Task<'_>,
+    ) -> Result<Installed, RegistryError> {
+        let mut sources = Vec::new();
+        for name in cross_encoder::FILES {
+            let path = folder.join(name);
+            let source = File::open(&path).map_err(RegistryError::file("read", &path))?;
+            let bytes = source.metadata().map_err(RegistryError::file("read", &path))?.len();
+            sources.push((name, path, source, bytes));
+        }
+        let total = sources.iter().map(|(_, _, _, bytes)| bytes).sum();
+        space::require(&self.folder, total)?;
+        let staging = self.fresh_staging(id, false)?;
+        let mut record =
+            Record::new(id, name, &[Role::Rerank], format!("folder {}", folder.display()));
+        record.context = context;
+        let mut before = 0;
+        for (name, path, mut source, bytes) in sources {
+            let target = staging.join(name);
+            let mut told = |done| {
+                let (step, done) = (Step::Copying, before + done);
+                (task.sink)(Progress { id: task.id, step, done, total: Some(total) });
+            };
+            let sha256 = hash::copy(&mut source, (&path, &target), bytes, task.cancel, &mut told)?;
+            record.files.push(FileRecord::of(&target, sha256)?);
+            before += bytes;
+        }
+        // The copies, not the originals, are what will be loaded.
+        cross_encoder::inspect(&staging)
+            .map_err(|reason| RegistryError::Import { path: folder.to_owned(), reason })?;
+        self.install(&staging, &record)?;
+        Ok(self.describe(&record))
     }
 
     fn copy_in(
@@ -91,6 +151,13 @@ impl Registry {
             Source::Pypi { .. } => false,
         })
     }
+}
+
+/// A name that was given, if it can be one.
+fn checked(id: &str) -> Result<String, String> {
+    let refused =
+        || format!("{id:?} cannot be its name; use lower-case letters, digits, '.', '-' and '_'");
+    is_id(id).then(|| id.to_owned()).ok_or_else(refused)
 }
 
 /// Says why a sound GGUF file is of no use here.

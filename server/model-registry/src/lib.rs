@@ -1,11 +1,12 @@
 //! Which models there are, which of them are on this machine, and how they get here: the manifest,
 //! downloads that resume, verification, import, the choice of a model for each role, the check of a
-//! GGUF header before native code sees the file, and what a machine has room for.
+//! header before native code sees the file, and what a machine has room for.
 //!
 //! It loads no model and runs none; quantising is asked of a [`Quantizer`]. Nothing here is read from
 //! a workspace: the manifest is part of the program, the rest stands in the person's own folders.
 
 mod choose;
+mod cross_encoder;
 mod error;
 mod fetch;
 pub mod gguf;

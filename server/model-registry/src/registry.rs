@@ -238,7 +238,8 @@ impl Registry {
         let missing = || InferenceError::NoModel {
             role: role.to_string(),
             command: match role {
-                Role::Completion | Role::Rerank => "hearth models recommend".to_owned(),
+                Role::Completion => "hearth models recommend".to_owned(),
+                Role::Rerank => "hearth models import FOLDER".to_owned(),
                 _ => "hearth models pull default".to_owned(),
             },
         };

@@ -14,7 +14,7 @@ pub enum Role {
     Edit,
     /// Vectors for semantic search.
     Embedding,
-    /// Order of search results.
+    /// Order of search results: a cross-encoder.
     Rerank,
     /// Not a model but the library that runs the embedding model.
     Runtime,

@@ -128,6 +128,70 @@ fn what_cannot_be_used_is_not_imported() {
     assert!(home.registry.list().iter().all(|model| model.path.is_none()));
 }
 
+/// The folder of a cross-encoder whose model says nothing, outside the registry.
+fn write_cross_encoder(home: &Home, name: &str) -> PathBuf {
+    let folder = home.folder.path().join(name);
+    fs::create_dir_all(&folder).expect("created");
+    let config =
+        r#"{"architectures": ["BertForSequenceClassification"], "max_position_embeddings": 512}"#;
+    for (name, content) in [
+        ("model.onnx", &b"\x08\x08\x3a\x01g"[..]),
+        ("config.json", config.as_bytes()),
+        ("tokenizer.json", b"{}"),
+        ("tokenizer_config.json", b"{}"),
+        ("special_tokens_map.json", b"{}"),
+        ("notes.txt", b"not needed"),
+    ] {
+        fs::write(folder.join(name), content).expect("written");
+    }
+    folder
+}
+
+#[test]
+fn the_folder_of_a_cross_encoder_is_imported_for_reranking() {
+    let home = home();
+    let reranker = || home.registry.find(Role::Rerank);
+    let error = reranker().expect_err("there is none").to_string();
+    assert!(error.contains("hearth models import FOLDER"), "{error}");
+    let folder = write_cross_encoder(&home, "Mini Ranker");
+    let import = |id| home.registry.import(&folder, id, &CancelToken::new(), &mut ignore());
+    let installed = import(None).expect("it is imported");
+    assert_eq!((installed.id.as_str(), installed.context), ("mini-ranker", Some(512)));
+    assert_eq!(reranker().expect("it is found"), installed);
+    assert!(installed.path.join("model.onnx").is_file());
+    assert!(!installed.path.join("notes.txt").exists());
+    assert!(home.verify("mini-ranker"));
+    assert_eq!(import(Some("mine")).expect("it is imported").id, "mine");
+    for (id, named) in [("../x", "cannot be its name"), ("all-minilm-l6-v2", "another model")] {
+        let error = import(Some(id)).expect_err("refused").to_string();
+        assert!(error.contains(named), "{error}");
+    }
+    let wrong = home.registry.use_model("mine", Role::Embedding);
+    assert!(matches!(wrong, Err(RegistryError::WrongRole { .. })), "{wrong:?}");
+}
+
+#[test]
+fn a_folder_that_is_no_cross_encoder_is_not_imported() {
+    let home = home();
+    for (name, content, named) in [
+        ("model.onnx", &b"version https://git-lfs"[..], "no ONNX model"),
+        ("config.json", b"{\"architectures\": [\"BertModel\"]}", "no cross-encoder"),
+        ("config.json", b"<!DOCTYPE html>", "config.json"),
+    ] {
+        let folder = write_cross_encoder(&home, "ranker");
+        fs::write(folder.join(name), content).expect("written");
+        let imported = home.registry.import(&folder, None, &CancelToken::new(), &mut ignore());
+        let error = imported.expect_err("refused").to_string();
+        assert!(error.contains("ranker") && error.contains(named), "{error}");
+    }
+    let folder = write_cross_encoder(&home, "ranker");
+    fs::remove_file(folder.join("tokenizer.json")).expect("removed");
+    let imported = home.registry.import(&folder, None, &CancelToken::new(), &mut ignore());
+    let error = imported.expect_err("refused").to_string();
+    assert!(error.contains("tokenizer.json is missing"), "{error}");
+    assert!(home.registry.find(Role::Rerank).is_err());
+}
+
 #[test]
 fn a_file_that_pretends_to_be_a_pinned_one_is_refused() {
     let home = home();

@@ -115,6 +115,8 @@ pub struct Hit {
     pub symbol: Option<String>,
     /// The kind of that.
     pub kind: Option<String>,
+    /// What that is defined in.
+    pub container: Option<String>,
     /// Rank within this answer; comparable in one answer only.
     pub score: f32,
     /// Which signals found it: `lexical`, `symbol`, `path`.

@@ -23,6 +23,8 @@ pub(crate) struct Question {
     pub(crate) brief: bool,
     /// Words that look like paths or file names.
     pub(crate) paths: Vec<String>,
+    /// Whether it has nothing but identifiers and paths: what is looked up rather than asked.
+    pub(crate) names_only: bool,
 }
 
 impl Question {
@@ -49,6 +51,7 @@ impl Question {
             }
             question.word(word, identifier, expand, tokens);
         }
+        question.names_only = question.identifiers.len() + question.paths.len() >= words.len();
         if expand {
             question.joined(&words);
         }
@@ -152,6 +155,15 @@ mod tests {
         assert_eq!(leading("`tailSort` pushes nodes to the end").as_deref(), Some("tailSort"));
         assert_eq!(leading("why does tailSort push nodes"), None);
         assert_eq!(leading("Sorts the tail of a list"), None);
+    }
+
+    #[test]
+    fn a_question_is_more_than_names() {
+        let names_only = |text: &str| Question::new(text, true, &mut Tokens::new()).names_only;
+        assert!(
+            ["IndexWriter", "index writer", "a::b src/a.rs c_d", ""].map(names_only) == [true; 4]
+        );
+        assert!(!names_only("where does index_writer wait"));
     }
 
     #[test]

@@ -10,9 +10,10 @@ use std::{
 use base::CancelToken;
 use indexer::{FileRows, Found, IndexSnapshot};
 use lexical_index::Tokens;
-use static_embedding::{Scratch, StaticEmbedding};
+use static_embedding::Vector;
 
 use crate::{
+    deepening::{self, Deepening},
     excerpt::Excerpts,
     hit::{Hit, SearchMode, SearchQuery, is_under},
     names,
@@ -68,6 +69,17 @@ pub fn search_ranked(
     ranking: &Ranking,
     cancel: &CancelToken,
 ) -> Vec<Hit> {
+    search_deepened(index, query, ranking, &Deepening::default(), cancel)
+}
+
+/// [`search_ranked`] with what models add.
+pub fn search_deepened(
+    index: &IndexSnapshot,
+    query: &SearchQuery,
+    ranking: &Ranking,
+    deepening: &Deepening,
+    cancel: &CancelToken,
+) -> Vec<Hit> {
     if query.mode == SearchMode::Symbol {
         return definitions(index, query);
     }
@@ -75,26 +87,30 @@ pub fn search_ranked(
         /// Words that were taken apart before.
         static TOKENS: RefCell<Tokens> = RefCell::default();
     }
-    TOKENS.with_borrow_mut(|tokens| search_signals(index, query, ranking, cancel, tokens))
+    TOKENS
+        .with_borrow_mut(|tokens| search_signals(index, query, ranking, deepening, cancel, tokens))
 }
 
 fn search_signals(
     index: &IndexSnapshot,
     query: &SearchQuery,
     ranking: &Ranking,
+    deepening: &Deepening,
     cancel: &CancelToken,
     tokens: &mut Tokens,
 ) -> Vec<Hit> {
     let expand = ranking.expansion && query.mode != SearchMode::Lexical;
     let text = said(index, &query.text);
     let question = Question::new(&text, expand, tokens);
+    let hypothesis = deepening.hypothesis(query, &question, cancel);
+    let hypothesis = hypothesis.as_deref();
     let accept = |path: &str| query.accepts(path);
     let mut candidates = Candidates::default();
     let wanted = CANDIDATES.max(query.limit * 4);
     // Words and meaning at the same time: either takes some milliseconds in a large workspace.
     let ((found, rarities), nearest) = thread::scope(|scope| {
         let nearest = (query.mode != SearchMode::Lexical).then(|| {
-            let vector = StaticEmbedding::shipped().query(&text, &mut Scratch::default());
+            let vector = deepening::first_tier(&text, hypothesis);
             scope.spawn(move || index.nearest(&vector, &accept, wanted))
         });
         let filter = query.is_filtered().then_some(&accept as &dyn Fn(&str) -> bool);
@@ -110,8 +126,11 @@ fn search_signals(
     }
     if query.mode != SearchMode::Lexical {
         candidates.add_signal(nearest, ranking.nearest, "semantic");
+        if hypothesis.is_some() {
+            candidates.compare_with(&deepening::first_tier(&text, None));
+        }
         candidates.add_names(&question, &rarities, ranking, tokens);
-        rescore(index, query, &question, ranking, &mut candidates, cancel);
+        rescore(index, query, &question, hypothesis, ranking, &mut candidates, cancel);
         for identifier in &question.identifiers {
             add_symbols(index, identifier, &question, ranking, &accept, &mut candidates);
         }
@@ -122,7 +141,9 @@ fn search_signals(
     if cancel.is_cancelled() {
         return Vec::new();
     }
-    hits(index, candidates, &question, &rarities, ranking, query.limit, tokens)
+    let limit = deepening.breadth(query, &question);
+    let hits = hits(index, candidates, &question, &rarities, ranking, limit, tokens);
+    deepening.rerank(query, &question, hits, cancel)
 }
 
 /// The question without the names of languages in which a large part of the files is written: "in
@@ -220,6 +241,14 @@ impl Candidates {
         candidate.score += score;
         candidate.note(source);
         candidate
+    }
+
+    /// Takes the cosines of the nearest with the question itself: what a model made up supports nothing.
+    fn compare_with(&mut self, question: &Vector) {
+        for candidate in self.chunks.values_mut().filter(|candidate| candidate.cosine > 0.0) {
+            let mut cosines = candidate.rows.vectors().cosines(question);
+            candidate.cosine = cosines.nth(candidate.chunk).unwrap_or(0.0);
+        }
     }
 
     /// Lets those stand higher whose definition is named with words of the question: the share of the
@@ -337,6 +366,7 @@ fn definitions(index: &IndexSnapshot, query: &SearchQuery) -> Vec<Hit> {
             lines: symbol.lines.clone(),
             symbol: Some(symbol.name.to_string()),
             kind: Some(symbol.kind.to_string()),
+            container: symbol.container.as_deref().map(str::to_owned),
             score: found.score,
             sources: vec!["symbol"],
             text: body.to_owned(),
@@ -354,6 +384,7 @@ fn rescore(
     index: &IndexSnapshot,
     query: &SearchQuery,
     question: &Question,
+    hypothesis: Option<&str>,
     ranking: &Ranking,
     candidates: &mut Candidates,
     cancel: &CancelToken,
@@ -369,7 +400,7 @@ fn rescore(
     if !asked || !embeddings.any(index) {
         return;
     }
-    let vector = match embeddings.query(&query.text, cancel) {
+    let vector = match deepening::second_tier(embeddings, &query.text, hypothesis, cancel) {
         Ok(vector) => vector,
         Err(error) => {
             tracing::debug!(%error, "searched without the embedding model");
@@ -494,6 +525,7 @@ fn hits(
             lines: excerpt.chunk.lines.clone(),
             symbol: excerpt.chunk.symbol.as_deref().map(str::to_owned),
             kind: excerpt.chunk.kind.as_deref().map(str::to_owned),
+            container: excerpt.chunk.container.as_deref().map(str::to_owned),
             score: candidate.score,
             sources: candidate.sources,
             text: excerpt.text.to_owned(),

@@ -167,6 +167,19 @@ impl Vector {
         self.1 == 0.0
     }
 
+    /// The direction between both, each of which counts the same. The other one where one has no
+    /// direction; this one where the other has another number of dimensions.
+    #[must_use]
+    pub fn mean(&self, other: &Self) -> Self {
+        if self.0.len() != other.0.len() {
+            return self.clone();
+        }
+        let unit = |vector: &Self, byte: u8| f32::from(byte.cast_signed()) * vector.1;
+        let pairs = self.0.iter().zip(&other.0);
+        let sum: Vec<f32> = pairs.map(|(a, b)| unit(self, *a) + unit(other, *b)).collect();
+        Self::new(&sum)
+    }
+
     /// The cosine of both; 0 when one has no direction or another number of dimensions.
     pub fn cosine(&self, other: &Self) -> f32 {
         if self.0.len() != other.0.len() {
@@ -246,6 +259,16 @@ mod tests {
         let vector = Vector::from_bytes(Vector::new(&[0.3, -0.4]).as_bytes());
         assert!((vector.cosine(&Vector::new(&[3.0, -4.0])) - 1.0).abs() < 1e-3);
         assert!(vector.cosine(&Vector::new(&[1.0])).abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn a_mean_is_as_near_to_both_whatever_their_lengths() {
+        let (a, b) = (Vector::new(&[1.0, 0.1]), Vector::new(&[0.2, 40.0]));
+        let mean = a.mean(&b);
+        assert!((mean.cosine(&a) - mean.cosine(&b)).abs() < 0.02 && mean.cosine(&a) > 0.7);
+        let nothing = Vector::new(&[0.0, 0.0]);
+        assert!((nothing.mean(&a).cosine(&a) - 1.0).abs() < 1e-3);
+        assert_eq!(a.mean(&Vector::new(&[1.0])), a);
     }
 
     #[test]

@@ -10,11 +10,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use base::{CancelToken, Folders};
 use indexer::{EmbeddingSource, IndexOptions, IndexSnapshot, Indexer};
-use inference::{Embedder, InferenceError};
-use inference_worker::{WorkerConfig, WorkerEmbedder};
+use inference::{Embedder, InferenceError, LanguageModel as _};
+use inference_worker::{WorkerConfig, WorkerEmbedder, WorkerModel, WorkerReranker};
 use lexical_index::Tokens;
 use model_registry::{Registry, Role};
-use retrieval::{Hit, Ranking, SearchMode, SearchQuery, search_ranked};
+use retrieval::{Deepening, Hit, Ranking, SearchMode, SearchQuery, search_deepened};
 use static_embedding::Vector;
 use vfs::Workspace;
 
@@ -39,10 +39,7 @@ impl Model {
         else {
             return Ok(None);
         };
-        let config = WorkerConfig::new(program, &model.path)
-            .with_argument("--embedding")
-            .with_argument("--runtime")
-            .with_argument(&runtime.path);
+        let config = onnx_worker(program, "--embedding", &model.path, &runtime.path);
         let version = model.sha256.get(..12).unwrap_or_default();
         let name = format!("{}-{version}", model.id);
         let model = Self { worker: WorkerEmbedder::new(patient(config)), asked: Mutex::default() };
@@ -50,6 +47,41 @@ impl Model {
         model.worker.load(&CancelToken::new())?;
         Ok(Some((Arc::new(model), name)))
     }
+}
+
+/// How a worker on ONNX Runtime is started.
+fn onnx_worker(program: &Path, kind: &str, model: &Path, runtime: &Path) -> WorkerConfig {
+    WorkerConfig::new(program, model)
+        .with_argument(kind)
+        .with_argument("--runtime")
+        .with_argument(runtime)
+}
+
+/// The installed cross-encoder; none where none is installed.
+pub fn reranker(program: &Path) -> Result<Option<Deepening>> {
+    let registry = Registry::open(&Folders::of_user()?)?;
+    let (Ok(model), Ok(runtime)) = (registry.find(Role::Rerank), registry.find(Role::Runtime))
+    else {
+        return Ok(None);
+    };
+    let config = patient(onnx_worker(program, "--reranker", &model.path, &runtime.path));
+    let worker = WorkerReranker::new(config);
+    // A search would do without a model that cannot be loaded.
+    worker.load(&CancelToken::new())?;
+    let reranker = Some((Arc::new(worker) as _, model.id));
+    Ok(Some(Deepening { reranker, waits: true, ..Deepening::default() }))
+}
+
+/// The installed chat model, to write hypothetical answers; none where none is installed.
+pub fn expander(program: &Path) -> Result<Option<Deepening>> {
+    let registry = Registry::open(&Folders::of_user()?)?;
+    let Ok(model) = registry.find(Role::Chat) else { return Ok(None) };
+    let config =
+        WorkerConfig::new(program, &model.path).with_argument("--id").with_argument(model.id);
+    let worker = WorkerModel::new(patient(config));
+    worker.load(&CancelToken::new())?;
+    let expander = Some(Arc::new(worker) as _);
+    Ok(Some(Deepening { expander, waits: true, ..Deepening::default() }))
 }
 
 /// Nobody waits at a keyboard here.
@@ -86,6 +118,8 @@ impl Embedder for Model {
 pub struct Place {
     pub cache: PathBuf,
     pub model: Option<(Arc<Model>, String)>,
+    /// The fusion with what a model adds to it, by name.
+    pub deepened: Vec<(&'static str, Deepening)>,
     /// The weights of the fusions.
     pub ranking: Ranking,
     /// The methods to compare; all when absent.
@@ -138,8 +172,8 @@ impl Corpus {
 /// A way to search.
 #[derive(Clone)]
 pub enum Method {
-    /// The program's search with these weights.
-    Search(SearchMode, Ranking),
+    /// The program's search with these weights and models.
+    Search(SearchMode, Ranking, Deepening),
     /// The second tier alone: every chunk compared with the question.
     Model,
 }
@@ -150,14 +184,14 @@ impl Method {
         let begun = Instant::now();
         let cancel = CancelToken::new();
         let hits = match self {
-            Self::Search(mode, ranking) => {
+            Self::Search(mode, ranking, deepening) => {
                 let query = SearchQuery {
                     text: ask.to_owned(),
                     limit: DEPTH,
                     mode: *mode,
                     ..SearchQuery::default()
                 };
-                search_ranked(index, &query, ranking, &cancel)
+                search_deepened(index, &query, ranking, deepening, &cancel)
             }
             Self::Model => by_model(index, ask, &cancel),
         };
@@ -188,7 +222,8 @@ pub fn methods(place: &Place, with_model: bool) -> Vec<(&'static str, Method)> {
         near: 0.0,
         beside_the_point: 1.0,
     };
-    let search = |ranking: Ranking| Method::Search(SearchMode::Hybrid, ranking);
+    let search =
+        |ranking: Ranking| Method::Search(SearchMode::Hybrid, ranking, Deepening::default());
     let mut methods = vec![
         ("words", search(Ranking { lexical: 1.0, ..nothing.clone() })),
         ("first_tier", search(Ranking { nearest: 1.0, ..nothing })),
@@ -201,6 +236,9 @@ pub fn methods(place: &Place, with_model: bool) -> Vec<(&'static str, Method)> {
     } else {
         first
     };
+    methods.extend(place.deepened.iter().map(|(name, deepening)| {
+        (*name, Method::Search(SearchMode::Hybrid, all.clone(), deepening.clone()))
+    }));
     let off: [(&str, Ranking); 9] = [
         ("without_words", Ranking { lexical: 0.0, ..all.clone() }),
         ("without_expansion", Ranking { expansion: false, ..all.clone() }),
@@ -302,6 +340,7 @@ fn best<'index>(
         lines: chunk.lines.clone(),
         symbol: None,
         kind: None,
+        container: None,
         score,
         sources: Vec::new(),
         text: String::new(),

@@ -17,6 +17,9 @@ use crate::{
     say,
 };
 
+/// The fusion with what models add to it.
+pub const DEEPENED: [&str; 2] = ["fused_reranked", "fused_expanded"];
+
 /// Questions and the folder that answers them.
 pub struct Task {
     pub name: String,
@@ -102,7 +105,7 @@ impl Task {
         })?;
         let index = corpus.snapshot();
         let mut found: BTreeMap<&str, Ranks> = BTreeMap::new();
-        let mut times = Vec::new();
+        let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         let mut plain = Bm25::new(&index);
         let ranks = self.questions.iter().map(|question| question.rank(&plain.hits(&question.ask)));
         found.insert("bm25", ranks.collect());
@@ -112,22 +115,23 @@ impl Task {
             for question in &self.questions {
                 let (hits, milliseconds) = method.hits(&index, &question.ask);
                 ranks.push(question.rank(&hits));
-                if name == product {
-                    times.push(milliseconds);
+                if name == product || DEEPENED.contains(&name) {
+                    times.entry(name).or_default().push(milliseconds);
                 }
             }
             say(&format!("   {} {name}: {:.3}", self.name, measure::reciprocal_rank(&ranks)));
             found.insert(name, ranks);
         }
-        Ok(table(
-            &found,
-            json!({
-                "questions": self.questions.len(),
-                "files": index.file_count(),
-                "chunks": index.chunk_count(),
-                "milliseconds": measure::times(times),
-            }),
-        ))
+        let mut facts = json!({
+            "questions": self.questions.len(),
+            "files": index.file_count(),
+            "chunks": index.chunk_count(),
+            "milliseconds": measure::times(times.remove(product).unwrap_or_default()),
+        });
+        for (name, times) in times {
+            facts[format!("milliseconds_{name}")] = measure::times(times);
+        }
+        Ok(table(&found, facts))
     }
 }
 
@@ -141,7 +145,8 @@ impl Question {
     }
 }
 
-/// What all methods reached, and what both fusions gain over each source that they are made of.
+/// What all methods reached, what both fusions gain over each source that they are made of, and what
+/// models gain over the better fusion.
 pub fn table(found: &BTreeMap<&str, Ranks>, mut facts: Value) -> Value {
     let methods: serde_json::Map<String, Value> =
         found.iter().map(|(name, ranks)| ((*name).to_owned(), measure::summary(ranks))).collect();
@@ -154,6 +159,12 @@ pub fn table(found: &BTreeMap<&str, Ranks>, mut facts: Value) -> Value {
             if let Some(base) = found.get(source) {
                 gains.insert(format!("{fused}_over_{source}"), measure::gain(ranks, base));
             }
+        }
+    }
+    let product = found.get("fused").or_else(|| found.get("fused_first_tier"));
+    for deepened in DEEPENED {
+        if let (Some(ranks), Some(base)) = (found.get(deepened), product) {
+            gains.insert(format!("{deepened}_over_fused"), measure::gain(ranks, base));
         }
     }
     facts["methods"] = methods.into();

@@ -5,12 +5,14 @@
 //! in turn. DERIVED is what `derive.py` made of the pinned packages. The folder DATA holds what cannot be
 //! fetched with a package manager: `cosqa/` with `code_idx_map.txt` and `cosqa-retrieval-{dev,test}-500.json`,
 //! and `repositories/NAME`, each a git directory; what is missing there is named and left out. The second tier
-//! needs the embedding model (`hearth models pull default`) and the program that serves it.
+//! needs the embedding model (`hearth models pull default`) and the program that serves it. Where a
+//! cross-encoder is installed, `fused_reranked` is compared too, and where `--methods` names it,
+//! `fused_expanded` with the installed chat model.
 
 use std::{collections::BTreeMap, fs, io::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use retrieval::Ranking;
+use retrieval::{Deepening, Ranking};
 use serde_json::{Value, json};
 
 mod commits;
@@ -45,14 +47,16 @@ fn main() -> Result<()> {
     if model.is_none() {
         say("without the second tier: no embedding model is installed, or no --hearth is given");
     }
+    let mut left_out = Vec::new();
+    let deepened = deepened(&arguments, &mut left_out)?;
     let place = Place {
         cache: arguments.cache.clone(),
         model,
+        deepened,
         ranking: arguments.ranking.clone(),
         methods: arguments.methods.clone(),
     };
     fs::create_dir_all(&place.cache)?;
-    let mut left_out = Vec::new();
     let mut scores = Scores::read(&arguments)?;
     for task in tasks(&arguments, &mut left_out)? {
         say(&format!("── {}: {} questions", task.name, task.questions.len()));
@@ -78,6 +82,35 @@ fn main() -> Result<()> {
         say(&format!("left out: {reason}"));
     }
     Ok(())
+}
+
+/// The fusion with what installed models add to it.
+fn deepened(
+    arguments: &Arguments,
+    left_out: &mut Vec<String>,
+) -> Result<Vec<(&'static str, Deepening)>> {
+    let mut deepened = Vec::new();
+    let program = arguments.hearth.as_deref().filter(|_| arguments.compares("fused_reranked"));
+    match program.map(corpus::reranker).transpose()?.flatten() {
+        Some(reranker) => deepened.push(("fused_reranked", reranker)),
+        None => left_out.push(
+            "fused_reranked: no cross-encoder is installed (`hearth models import FOLDER`), or no \
+             --hearth is given"
+                .to_owned(),
+        ),
+    }
+    // Every set-up has a chat model, and it writes for seconds for each question.
+    let named = arguments.methods.is_some() && arguments.compares("fused_expanded");
+    let program = arguments.hearth.as_deref().filter(|_| named);
+    match program.map(corpus::expander).transpose()?.flatten() {
+        Some(expander) => deepened.push(("fused_expanded", expander)),
+        None => left_out.push(
+            "fused_expanded: not named in --methods, no chat model is installed, or no --hearth is \
+             given"
+                .to_owned(),
+        ),
+    }
+    Ok(deepened)
 }
 
 /// What the tables hold. One that is not made in a run keeps what an earlier run wrote.
@@ -188,6 +221,10 @@ impl Arguments {
             bail!("--cache DIR: where are indexes and vectors to be kept?");
         }
         Ok(read)
+    }
+
+    fn compares(&self, method: &str) -> bool {
+        self.methods.as_ref().is_none_or(|methods| methods.iter().any(|one| one == method))
     }
 
     fn wants(&self, table: &str) -> bool {

@@ -45,9 +45,9 @@ enum Action {
         #[arg(required = true, value_name = "MODEL")]
         models: Vec<String>,
     },
-    /// Take a GGUF file among the models
+    /// Take a GGUF file, or the folder of a cross-encoder in ONNX, among the models
     Import {
-        /// The file
+        /// The file or folder
         file: PathBuf,
         /// Call it so, instead of by its file's name
         #[arg(long)]
@@ -69,7 +69,7 @@ enum Action {
     Use {
         /// Its name
         model: String,
-        /// For what: completion, chat, edit or embedding [default: all that it is made for]
+        /// For what: completion, chat, edit, embedding or rerank [default: all that it is made for]
         #[arg(long, value_name = "ROLE")]
         role: Vec<Role>,
     },

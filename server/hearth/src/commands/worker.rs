@@ -1,7 +1,7 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::{Result, bail};
-use inference_embed::FastEmbedder;
+use inference_embed::{FastEmbedder, FastReranker};
 use inference_llama::{LlamaEngine, worker::Task};
 use inference_worker::{Engine, serve_stdio};
 
@@ -21,11 +21,19 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
         base::be_polite();
         return Ok(pdf_text::serve_stdio());
     }
-    if args.arguments.iter().any(|argument| argument == "--embedding") {
+    let has = |name: &str| args.arguments.iter().any(|argument| argument == name);
+    let reranks = has("--reranker");
+    if reranks || has("--embedding") {
         let options = match inference_embed::Options::parse(args.arguments) {
             Ok(options) => options,
             Err(message) => bail!("hearth worker: {message}"),
         };
+        if reranks {
+            // Somebody waits for each of its answers, so it is not polite.
+            serve_stdio(move |progress| {
+                Ok(Engine::Reranker(Box::new(FastReranker::load(&options, progress)?)))
+            });
+        }
         base::be_polite();
         serve_stdio(move |progress| {
             Ok(Engine::Embedder(Box::new(FastEmbedder::load(&options, progress)?)))
