@@ -6,6 +6,7 @@
 //! they know better in memory. Nothing here ranks results; the only model that it
 //! asks is that for [vectors](Embeddings).
 
+mod approximate;
 mod documents;
 mod embeddings;
 mod indexer;

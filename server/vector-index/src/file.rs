@@ -47,7 +47,9 @@ pub(crate) fn write(
     save: impl FnOnce(&Path) -> Result<(), VectorIndexError>,
 ) -> Result<(), VectorIndexError> {
     let unfinished = unfinished(path);
-    let result = save(&unfinished)
+    let result = create(&unfinished)
+        .map_err(failed(&unfinished))
+        .and_then(|()| save(&unfinished))
         .and_then(|()| complete(&unfinished, stamp, manifest, length).map_err(failed(&unfinished)))
         .and_then(|()| fs::rename(&unfinished, path).map_err(failed(path)))
         .and_then(|()| sync_folder(path).map_err(failed(path)));
@@ -56,6 +58,15 @@ pub(crate) fn write(
         let _ = fs::remove_file(&unfinished);
     }
     result
+}
+
+/// Makes an empty file for its owner only; whoever writes it anew leaves it so.
+fn create(path: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// Where the file for `path` is written before it is whole. One name, as only one process writes: what a crash leaves

@@ -178,6 +178,14 @@ fn a_crash_before_the_rename_leaves_the_old_index_and_its_rest_goes() {
     assert!(saved.files().is_empty());
 }
 
+#[cfg(unix)]
+#[test]
+fn the_file_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(Saved::new(10).path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 #[test]
 fn an_index_in_use_outlives_its_file() {
     let saved = Saved::new(100);
