@@ -17,8 +17,8 @@ use crate::{indexer::Shared, snapshot::Base, writer};
 
 /// Chunks from which on an index pays: below, looking at all vectors is as fast (docs/decisions/0007-usearch.md).
 pub(crate) const FROM: usize = 200_000;
-/// So many candidates are looked at for each chunk that is wanted: then 0.96 to 0.97 of the 200 nearest of 300,000 to
-/// 600,000 chunks are among them.
+/// So many candidates are looked at for each chunk that is wanted: then 0.96 to 0.98 of the 200 nearest of 200,000 to
+/// 575,000 chunks are among them.
 const OVERSAMPLING: usize = 4;
 /// More candidates than this cost as much as looking at all vectors of the smallest workspace that has an index.
 const MOST_CANDIDATES: usize = 1200;
