@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Neighbours of a vector, twice as many on the lowest level, and candidates for them: usearch's defaults. Twice as
-/// many neighbours cost four times the time to build and gain a hundredth of recall (docs/decisions/0007).
+/// many neighbours make the file a third larger and gain some hundredths of recall (docs/decisions/0007-usearch.md).
 const CONNECTIVITY: usize = 16;
 const EXPANSION_ADD: usize = 128;
 /// Searched for at least: beyond this, as many as are wanted.
