@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base::{CancelToken, Cancelled};
+use base::{CancelToken, Cancelled, Latest};
 use inference::InferenceError;
 use parking_lot::{Mutex, RwLock};
 use pdf_text::PdfReader;
@@ -17,6 +17,7 @@ use vfs::Workspace;
 use vfs_notify::{Walk, WalkOptions};
 
 use crate::{
+    approximate::{self, Approximate, Built},
     documents::Documents,
     embeddings::{self, EmbeddingSource, Embeddings},
     live::{self, Queue},
@@ -42,6 +43,9 @@ pub struct IndexOptions {
     pub pdf: Option<Arc<dyn PdfReader>>,
     /// Files are listed while the index is opened: for whoever [updates](Indexer::update) it at once.
     pub walk_ahead: bool,
+    /// Number of chunks from which on an approximate index of their static vectors is kept, while the workspace is
+    /// [watched](Indexer::watch). Below it all vectors are looked at.
+    pub approximate_from: usize,
 }
 
 impl Default for IndexOptions {
@@ -54,6 +58,7 @@ impl Default for IndexOptions {
             embedding: None,
             pdf: None,
             walk_ahead: false,
+            approximate_from: approximate::FROM,
         }
     }
 }
@@ -71,7 +76,7 @@ pub struct Indexer {
 pub(crate) struct Shared {
     pub(crate) workspace: Workspace,
     pub(crate) options: IndexOptions,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     pub(crate) role: Mutex<Role>,
     published: RwLock<IndexSnapshot>,
     /// What the published snapshot is made of; locked only to change it.
@@ -94,10 +99,14 @@ pub(crate) struct Shared {
     pub(crate) directories: Mutex<Arc<HashSet<PathBuf>>>,
     pub(crate) embeddings: Option<Arc<Embeddings>>,
     pub(crate) documents: Arc<Documents>,
+    /// Tells the thread that keeps the approximate index to look again.
+    pub(crate) vectors_changed: Latest<()>,
 }
 
 struct Layers {
     base: Arc<Base>,
+    /// Over this base.
+    approximate: Option<Approximate>,
     /// Files on disk that are newer than the base.
     saved: Overlay,
     /// Texts that are being edited.
@@ -131,6 +140,7 @@ impl Indexer {
             1,
             workspace.clone(),
             Arc::clone(&base),
+            None,
             Overlay::default(),
             embeddings.clone(),
             Arc::clone(&documents),
@@ -144,6 +154,7 @@ impl Indexer {
             published: RwLock::new(snapshot),
             layers: Mutex::new(Layers {
                 base,
+                approximate: None,
                 saved: Overlay::default(),
                 open: Overlay::default(),
             }),
@@ -160,9 +171,13 @@ impl Indexer {
             directories: Mutex::default(),
             embeddings: embeddings.clone(),
             documents,
+            vectors_changed: Latest::new(),
         });
         let fail = |source| IndexError::Folder { path: cache.to_owned(), source };
-        let mut threads = vec![live::start(Arc::clone(&shared)).map_err(fail)?];
+        let mut threads = vec![
+            live::start(Arc::clone(&shared)).map_err(fail)?,
+            approximate::start(Arc::clone(&shared)).map_err(fail)?,
+        ];
         if let Some(embeddings) = embeddings {
             threads.push(embeddings::start(Arc::clone(&shared), embeddings).map_err(fail)?);
         }
@@ -223,6 +238,7 @@ impl Indexer {
     /// Follows the file system in the background from now on, beginning with an update.
     pub fn watch(&self) {
         self.shared.queue.watch();
+        self.shared.vectors_changed.put(());
     }
 
     /// Looks at every file again in the background: after a checkout, or when the editor's window
@@ -271,6 +287,7 @@ impl Indexer {
     pub fn pause(&self, paused: bool) {
         self.shared.paused.store(paused, Ordering::Relaxed);
         self.shared.queue.wake();
+        self.shared.vectors_changed.put(());
         self.shared.changed();
     }
 
@@ -313,6 +330,7 @@ impl Drop for Indexer {
     fn drop(&mut self) {
         self.shared.cancel.cancel();
         self.shared.queue.close();
+        self.shared.vectors_changed.close();
         if let Some(embeddings) = &self.shared.embeddings {
             embeddings.wake();
         }
@@ -353,6 +371,7 @@ impl Shared {
             Err(IndexError::Cancelled(_)) => {}
             Err(error) => *self.failure.lock() = Some(error.to_string()),
         }
+        self.vectors_changed.put(());
         self.changed();
         result
     }
@@ -466,8 +485,19 @@ impl Shared {
         Arc::clone(&self.layers.lock().base)
     }
 
+    /// What is committed, with the approximate index over it.
+    pub(crate) fn committed(&self) -> (Arc<Base>, Option<Approximate>) {
+        let layers = self.layers.lock();
+        (Arc::clone(&layers.base), layers.approximate.clone())
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Whether the files have not been looked at yet.
+    pub(crate) fn is_starting(&self) -> bool {
+        !self.updated.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_updating(&self) -> bool {
@@ -491,7 +521,7 @@ impl Shared {
     pub(crate) fn publish_base(&self, base: Base) {
         let mut layers = self.layers.lock();
         layers.saved.settle(&base);
-        layers.base = Arc::new(base);
+        layers.replace_base(base);
         self.publish(&layers);
     }
 
@@ -505,10 +535,17 @@ impl Shared {
         let found: HashSet<&str> = walk.files.iter().map(|file| file.path.as_str()).collect();
         layers.saved.files.retain(|path, _| !found.contains(&**path));
         if let Some(base) = base {
-            layers.base = Arc::new(base);
+            layers.replace_base(base);
         }
         let base = Arc::clone(&layers.base);
         layers.saved.settle(&base);
+        self.publish(&layers);
+    }
+
+    /// Publishes an approximate index of what is committed, or that there is none any more.
+    pub(crate) fn publish_approximate(&self, built: Option<Arc<Built>>) {
+        let mut layers = self.layers.lock();
+        layers.approximate = built.map(|built| Approximate::new(built, &layers.base));
         self.publish(&layers);
     }
 
@@ -533,16 +570,32 @@ impl Shared {
         }
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let base = Arc::clone(&layers.base);
+        let approximate = layers.approximate.clone();
         let embeddings = self.embeddings.clone();
         let workspace = self.workspace.clone();
         let documents = Arc::clone(&self.documents);
-        let snapshot =
-            IndexSnapshot::new(generation, workspace, base, overlay, embeddings, documents);
+        let snapshot = IndexSnapshot::new(
+            generation,
+            workspace,
+            base,
+            approximate,
+            overlay,
+            embeddings,
+            documents,
+        );
         *self.published.write() = snapshot;
         if let Some(embeddings) = &self.embeddings {
             embeddings.wake();
         }
+        self.vectors_changed.put(());
         self.changed();
+    }
+}
+
+impl Layers {
+    fn replace_base(&mut self, base: Base) {
+        self.approximate = self.approximate.take().map(|approximate| approximate.over(&base));
+        self.base = Arc::new(base);
     }
 }
 

@@ -1,11 +1,12 @@
 //! Keeps the index of a workspace equal to its files: finds what changed, parses it, writes rows
 //! and full text, and publishes immutable [snapshots](IndexSnapshot) that others search.
 //!
-//! SQLite's rows are the truth; the full text is a cache that is made again from the files wherever
-//! it does not match them. One process writes a workspace's index, others read it and keep what
+//! SQLite's rows are the truth; the full text, and the index of vectors that a large workspace has, are caches that are
+//! made again wherever they do not match them. One process writes a workspace's index, others read it and keep what
 //! they know better in memory. Nothing here ranks results; the only model that it
 //! asks is that for [vectors](Embeddings).
 
+mod approximate;
 mod documents;
 mod embeddings;
 mod indexer;

@@ -124,6 +124,10 @@ impl Queue {
         self.say(|state| (state.watch, state.woken) = (true, true));
     }
 
+    pub(crate) fn is_watched(&self) -> bool {
+        self.state.lock().watch
+    }
+
     pub(crate) fn wake(&self) {
         self.say(|state| state.woken = true);
     }

@@ -13,6 +13,7 @@ use store::FileRows;
 use vfs::Workspace;
 
 use crate::{
+    approximate::Approximate,
     documents::Documents,
     embeddings::Embeddings,
     prepare::{self, Prepared},
@@ -33,6 +34,7 @@ struct Inner {
     generation: u64,
     workspace: Workspace,
     base: Arc<Base>,
+    approximate: Option<Approximate>,
     overlay: Overlay,
     embeddings: Option<Arc<Embeddings>>,
     documents: Arc<Documents>,
@@ -42,6 +44,7 @@ struct Inner {
 pub(crate) struct Base {
     pub(crate) files: HashMap<Arc<str>, Arc<FileRows>>,
     by_id: FxHashMap<u64, Arc<FileRows>>,
+    chunks: usize,
     /// The vectors of all files, as they lie in memory; read when they are first searched.
     vectors: OnceLock<Vec<(Matrix, Arc<FileRows>)>>,
     /// The contents of all files were read.
@@ -83,7 +86,19 @@ impl Base {
     pub(crate) fn new(files: HashMap<Arc<str>, Arc<FileRows>>, lexical: LexicalReader) -> Self {
         let by_id =
             files.values().map(|rows| (rows.file.id.cast_unsigned(), Arc::clone(rows))).collect();
-        Self { files, by_id, vectors: OnceLock::new(), loaded: OnceLock::new(), lexical }
+        let chunks = files.values().map(|rows| rows.chunk_count()).sum();
+        let (vectors, loaded) = (OnceLock::new(), OnceLock::new());
+        Self { files, by_id, chunks, vectors, loaded, lexical }
+    }
+
+    /// The rows of the file with this row id.
+    pub(crate) fn rows(&self, id: u64) -> Option<&Arc<FileRows>> {
+        self.by_id.get(&id)
+    }
+
+    /// Number of chunks of all files.
+    pub(crate) fn chunk_count(&self) -> usize {
+        self.chunks
     }
 
     pub(crate) fn vectors(&self) -> &[(Matrix, Arc<FileRows>)] {
@@ -153,16 +168,68 @@ fn nearest_first(a: &Near<'_>, b: &Near<'_>) -> Ordering {
     b.0.total_cmp(&a.0).then_with(|| (&a.1.file.path, a.2).cmp(&(&b.1.file.path, b.2)))
 }
 
+/// The best chunks so far, of those that have any likeness.
+struct Nearest<'rows> {
+    /// At least 1.
+    limit: usize,
+    /// Thinned out whenever there are many more than are wanted.
+    found: Vec<Near<'rows>>,
+    /// What a chunk has to exceed.
+    least: f32,
+}
+
+impl<'rows> Nearest<'rows> {
+    fn new(limit: usize) -> Self {
+        Self { limit, found: Vec::new(), least: 0.0 }
+    }
+
+    fn add(&mut self, cosine: f32, rows: &'rows Arc<FileRows>, chunk: usize) {
+        if cosine > self.least {
+            self.found.push((cosine, rows, chunk));
+        }
+    }
+
+    /// Adds the chunks of a file where it `holds` them, which is asked of those few files that come near.
+    fn scan(
+        &mut self,
+        vectors: &Matrix,
+        rows: &'rows Arc<FileRows>,
+        query: &Vector,
+        holds: impl Fn() -> bool,
+    ) {
+        let mut held = None;
+        for (chunk, cosine) in vectors.cosines(query).enumerate() {
+            if cosine > self.least && *held.get_or_insert_with(&holds) {
+                self.found.push((cosine, rows, chunk));
+            }
+        }
+        if self.found.len() >= self.limit.saturating_mul(4).max(1024) {
+            self.found.select_nth_unstable_by(self.limit - 1, nearest_first);
+            self.found.truncate(self.limit);
+            self.least = self.found.last().map_or(0.0, |worst| worst.0);
+        }
+    }
+
+    fn found(mut self) -> Vec<Found> {
+        self.found.sort_unstable_by(nearest_first);
+        self.found.truncate(self.limit);
+        let found = self.found.into_iter();
+        found.map(|(score, rows, chunk)| Found { rows: Arc::clone(rows), chunk, score }).collect()
+    }
+}
+
 impl IndexSnapshot {
     pub(crate) fn new(
         generation: u64,
         workspace: Workspace,
         base: Arc<Base>,
+        approximate: Option<Approximate>,
         overlay: Overlay,
         embeddings: Option<Arc<Embeddings>>,
         documents: Arc<Documents>,
     ) -> Self {
-        let inner = Inner { generation, workspace, base, overlay, embeddings, documents };
+        let inner =
+            Inner { generation, workspace, base, approximate, overlay, embeddings, documents };
         Self { inner: Arc::new(inner) }
     }
 
@@ -176,7 +243,7 @@ impl IndexSnapshot {
             (Arc::from(*path), Arc::new(fresh))
         });
         let overlay = Overlay { files: files.collect() };
-        Self::new(0, workspace, Arc::new(base), overlay, None, Arc::default())
+        Self::new(0, workspace, Arc::new(base), None, overlay, None, Arc::default())
     }
 
     /// The second tier of vectors, where a model for it is installed.
@@ -329,47 +396,85 @@ impl IndexSnapshot {
         (found, rarities)
     }
 
+    /// Number of chunks that are found through an approximate index; 0 where all vectors are looked at.
+    pub fn approximate_chunks(&self) -> usize {
+        self.inner.approximate.as_ref().map_or(0, Approximate::covered)
+    }
+
     /// The chunks nearest in meaning to `query` in files that `accept` lets through, nearest first;
-    /// their score is the cosine. An exact scan: a million lines of code are some 10 MB of vectors.
+    /// their score is the cosine. In a large workspace a few of the farther ones may be missing.
     pub fn nearest(
         &self,
         query: &Vector,
         accept: &dyn Fn(&str) -> bool,
         limit: usize,
     ) -> Vec<Found> {
-        let Inner { base, overlay, .. } = &*self.inner;
-        let fresh = overlay.files.values().filter_map(|fresh| fresh.rows.as_ref());
-        let fresh = fresh.map(|rows| (rows.vectors(), rows, false));
-        let committed = base.vectors().iter().map(|(vectors, rows)| (vectors, rows, true));
-        let holds = |rows: &FileRows, committed: bool| {
-            let path = &rows.file.path;
-            !(committed && overlay.files.contains_key(path)) && accept(path)
-        };
         let limit = limit.max(1);
-        let mut found: Vec<Near<'_>> = Vec::new();
-        // The best so far, thinned out whenever there are many more than are wanted.
-        let room = limit.saturating_mul(4).max(1024);
-        let mut least = 0.0;
-        for (vectors, rows, committed) in fresh.chain(committed) {
-            // Looked up for those few files that come near.
-            let mut held = None;
-            for (chunk, cosine) in vectors.cosines(query).enumerate() {
-                if cosine > least && *held.get_or_insert_with(|| holds(rows, committed)) {
-                    found.push((cosine, rows, chunk));
-                }
-            }
-            if found.len() >= room {
-                found.select_nth_unstable_by(limit - 1, nearest_first);
-                found.truncate(limit);
-                least = found.last().map_or(0.0, |worst| worst.0);
+        self.nearest_candidates(query, accept, limit)
+            .unwrap_or_else(|| self.nearest_of_all(query, accept, limit))
+    }
+
+    /// The nearest among what an approximate index finds and what it does not know. `None` where that is not enough to
+    /// tell, and where there is no such index.
+    fn nearest_candidates(
+        &self,
+        query: &Vector,
+        accept: &dyn Fn(&str) -> bool,
+        limit: usize,
+    ) -> Option<Vec<Found>> {
+        let Inner { base, overlay, approximate, .. } = &*self.inner;
+        let approximate = approximate.as_ref()?;
+        let candidates = approximate.candidates(base, query, limit)?;
+        let holds = |path: &str| !overlay.files.contains_key(path) && accept(path);
+        let mut nearest = Nearest::new(limit);
+        let mut held = 0;
+        for (rows, chunk) in candidates.chunks {
+            if holds(&rows.file.path)
+                && let Some(cosine) = rows.vectors().cosine(chunk, query)
+            {
+                held += 1;
+                nearest.add(cosine, rows, chunk);
             }
         }
-        found.sort_unstable_by(nearest_first);
-        found.truncate(limit);
-        found
-            .into_iter()
-            .map(|(score, rows, chunk)| Found { rows: Arc::clone(rows), chunk, score })
-            .collect()
+        if held < limit && !candidates.all {
+            return None;
+        }
+        store::load_vectors(approximate.uncovered().iter().map(|rows| &**rows));
+        for rows in approximate.uncovered() {
+            nearest.scan(rows.vectors(), rows, query, || holds(&rows.file.path));
+        }
+        self.scan_overlay(&mut nearest, query, accept);
+        Some(nearest.found())
+    }
+
+    /// An exact scan: a million lines of code are some 10 MB of vectors.
+    fn nearest_of_all(
+        &self,
+        query: &Vector,
+        accept: &dyn Fn(&str) -> bool,
+        limit: usize,
+    ) -> Vec<Found> {
+        let Inner { base, overlay, .. } = &*self.inner;
+        let mut nearest = Nearest::new(limit);
+        self.scan_overlay(&mut nearest, query, accept);
+        for (vectors, rows) in base.vectors() {
+            let path = &rows.file.path;
+            nearest
+                .scan(vectors, rows, query, || !overlay.files.contains_key(path) && accept(path));
+        }
+        nearest.found()
+    }
+
+    fn scan_overlay<'here>(
+        &'here self,
+        nearest: &mut Nearest<'here>,
+        query: &Vector,
+        accept: &dyn Fn(&str) -> bool,
+    ) {
+        let fresh = self.inner.overlay.files.values().filter_map(|fresh| fresh.rows.as_ref());
+        for rows in fresh {
+            nearest.scan(rows.vectors(), rows, query, || accept(&rows.file.path));
+        }
     }
 
     /// Everything that the index holds, in an order and form that do not depend on its history:

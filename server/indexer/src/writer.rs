@@ -383,7 +383,7 @@ fn open_store(folder: &Path, trust: Trust) -> Result<OpenStore, IndexError> {
 
 /// Names what rows are derived with: those of another table of vectors, or of another way to take a
 /// text apart, are of no use.
-fn derivation() -> u64 {
+pub(crate) fn derivation() -> u64 {
     /// To be raised when symbols, links, chunks, what is embedded of them or what a file's row says
     /// change.
     const VERSION: u8 = 5;

@@ -8,5 +8,5 @@ mod matrix;
 mod table;
 mod words;
 
-pub use matrix::{Matrix, Vector};
+pub use matrix::{Matrix, Vector, cosine_of_bytes};
 pub use table::{Scratch, StaticEmbedding, TableError};

@@ -123,6 +123,24 @@ impl Matrix {
             .take(count)
             .map(|(row, inverse_norm)| dot(row, &query.0) as f32 * inverse_norm * query.1)
     }
+
+    /// The cosine of one row with `query`, as [`cosines`](Self::cosines) has it; none where there is no such row.
+    pub fn cosine(&self, row: usize, query: &Vector) -> Option<f32> {
+        if query.0.len() != self.dimensions {
+            return None;
+        }
+        let inverse_norm = self.inverse_norms().get(row)?;
+        let start = row * self.dimensions;
+        let row = self.as_bytes().get(start..start + self.dimensions)?;
+        Some(dot(row, &query.0) as f32 * inverse_norm * query.1)
+    }
+}
+
+/// The cosine of two rows as [`Matrix::as_bytes`] has them; 0 when one has no direction. Of rows of different
+/// lengths what is in both counts.
+pub fn cosine_of_bytes(a: &[u8], b: &[u8]) -> f32 {
+    let (product, a, b) = with_squares(a, b);
+    if a == 0 || b == 0 { 0.0 } else { product as f32 / (a as f32 * b as f32).sqrt() }
 }
 
 impl PartialEq for Matrix {
@@ -200,6 +218,32 @@ fn inverse_norm(row: &[u8]) -> f32 {
     if square == 0 { 0.0 } else { 1.0 / (square as f32).sqrt() }
 }
 
+/// The product of two rows, and of each with itself.
+fn with_squares(a: &[u8], b: &[u8]) -> (i32, i32, i32) {
+    // As in `dot`.
+    #[cfg(all(target_arch = "x86_64", not(target_feature = "avx2")))]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has it.
+        return unsafe { with_squares_avx2(a, b) };
+    }
+    products_with_squares(a, b)
+}
+
+#[cfg(all(target_arch = "x86_64", not(target_feature = "avx2")))]
+#[target_feature(enable = "avx2")]
+fn with_squares_avx2(a: &[u8], b: &[u8]) -> (i32, i32, i32) {
+    products_with_squares(a, b)
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the instructions of its caller")]
+#[inline(always)]
+fn products_with_squares(a: &[u8], b: &[u8]) -> (i32, i32, i32) {
+    a.iter().zip(b).fold((0, 0, 0), |(product, a_square, b_square), (a, b)| {
+        let (a, b) = (i32::from(a.cast_signed()), i32::from(b.cast_signed()));
+        (product + a * b, a_square + a * a, b_square + b * b)
+    })
+}
+
 fn dot(a: &[u8], b: &[u8]) -> i32 {
     // A program that travels is built for processors without it, where this takes four times as long.
     #[cfg(all(target_arch = "x86_64", not(target_feature = "avx2")))]
@@ -252,6 +296,20 @@ mod tests {
         }
         assert_eq!(after[0].place().0, after[2].place().0);
         assert!(after[0].place() < after[2].place());
+    }
+
+    #[test]
+    fn one_row_is_compared_as_all_are() {
+        let rows: [&[f32]; 3] = [&[0.3, -0.4, 0.0], &[0.0, 0.0, 0.0], &[-3.0, 4.0, 0.1]];
+        let matrix = Matrix::quantise(rows, 3);
+        let query = Vector::new(&[0.6, -0.8, 0.5]);
+        for (row, cosine) in matrix.cosines(&query).enumerate() {
+            assert_eq!(matrix.cosine(row, &query), Some(cosine));
+            let bytes = &matrix.as_bytes()[row * 3..][..3];
+            assert!((cosine_of_bytes(bytes, query.as_bytes()) - cosine).abs() < 1e-6);
+        }
+        assert_eq!(matrix.cosine(3, &query), None);
+        assert_eq!(matrix.cosine(0, &Vector::new(&[1.0])), None);
     }
 
     #[test]

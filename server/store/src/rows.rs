@@ -332,6 +332,11 @@ impl FileRows {
         })
     }
 
+    /// What tells these vectors from others, without looking at them.
+    pub fn vectors_digest(&self) -> [u8; 8] {
+        self.digests().vectors
+    }
+
     /// The names that it uses and what it imports.
     pub fn links(&self) -> &Links {
         &self.packed().links

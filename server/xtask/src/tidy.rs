@@ -15,6 +15,7 @@ const LAYERS: [&[&str]; 10] = [
     &[
         "vfs-notify",
         "lexical-index",
+        "vector-index",
         "store",
         "journal",
         "inference-llama",
@@ -40,8 +41,9 @@ const SAME_LAYER: [(&str, &str); 5] = [
 ];
 
 /// The one crate that may use a heavy library.
-const OWNERS: [(&str, &[&str]); 15] = [
+const OWNERS: [(&str, &[&str]); 16] = [
     ("tantivy", &["lexical-index"]),
+    ("usearch", &["vector-index"]),
     ("rusqlite", &["store"]),
     ("notify", &["vfs-notify"]),
     ("ignore", &["vfs-notify"]),
