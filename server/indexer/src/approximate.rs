@@ -154,7 +154,7 @@ fn first_key(rows: &FileRows) -> Option<u64> {
 /// Starts the thread that keeps the index.
 pub(crate) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("vector-index".to_owned()).spawn(move || {
-        base::stand_back();
+        base::be_polite();
         Keeper { shared, opened: false, failed: false }.run();
     })
 }
@@ -255,7 +255,13 @@ impl Keeper {
         });
         let chunks = files.iter().map(|rows| rows.chunk_count()).sum();
         let keyed = keyed.take_while(|_| !shared.is_paused());
-        let index = Hnsw::build(dimensions, chunks, keyed, &shared.cancel)?;
+        // Not this thread: a search may wait for the vectors that it reads.
+        let graph = || {
+            base::stand_back();
+            Hnsw::build(dimensions, chunks, keyed, &shared.cancel)
+        };
+        let index = thread::scope(|scope| scope.spawn(graph).join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         if index.len() < chunks {
             // Paused: begun again when work goes on.
             return Ok(());

@@ -339,6 +339,8 @@ impl Drop for Indexer {
                 tracing::error!("an indexing thread panicked");
             }
         }
+        // The thread of the watcher may hold `shared` until after the end of the process: what is stored ends here.
+        *self.shared.role.lock() = Role::reader(&self.shared.folder);
     }
 }
 
