@@ -18,6 +18,17 @@ pub fn stand_back() {
     set_niceness(19);
 }
 
+/// Does `work` on a thread that [stands back](stand_back), where the calling one is to keep its priority, and waits
+/// for it. Threads that it starts take that priority over.
+pub fn standing_back<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let stand_back = || {
+        stand_back();
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(stand_back).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Whether this thread lets others go first.
 pub fn is_polite() -> bool {
     #[cfg(target_os = "linux")]

@@ -256,12 +256,7 @@ impl Keeper {
         let chunks = files.iter().map(|rows| rows.chunk_count()).sum();
         let keyed = keyed.take_while(|_| !shared.is_paused());
         // Not this thread: a search may wait for the vectors that it reads.
-        let graph = || {
-            base::stand_back();
-            Hnsw::build(dimensions, chunks, keyed, &shared.cancel)
-        };
-        let index = thread::scope(|scope| scope.spawn(graph).join())
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let index = base::standing_back(|| Hnsw::build(dimensions, chunks, keyed, &shared.cancel))?;
         if index.len() < chunks {
             // Paused: begun again when work goes on.
             return Ok(());

@@ -88,7 +88,13 @@ impl Shared {
             self.become_writer(&mut role);
             match &mut *role {
                 crate::writer::Role::Writer(writer) => {
-                    self.update_stored(writer, &walk, cancel, progress, &mut report, &mut lexical)?;
+                    let plan = plan(&walk, &writer.files, &writer.redo);
+                    // So much is bulk work, and a thread in the background has other work as well.
+                    let in_bulk = plan.candidates.len() > MANY && base::is_polite();
+                    let (progress, report) = (&mut *progress, &mut report);
+                    let update =
+                        || self.update_stored(plan, writer, &walk, cancel, progress, report);
+                    lexical = if in_bulk { base::standing_back(update) } else { update() }?;
                 }
                 crate::writer::Role::Reader(reader) => {
                     if let Some(base) = reader.refresh()? {
@@ -111,36 +117,8 @@ impl Shared {
         Ok(report)
     }
 
+    /// Reads what a walk says has to be read, and stores it. Says how long the last commit took.
     fn update_stored(
-        &self,
-        writer: &mut Writer,
-        walk: &Walk,
-        cancel: &CancelToken,
-        progress: &mut (dyn FnMut(&Progress) + Send),
-        report: &mut IndexReport,
-        lexical: &mut Duration,
-    ) -> Result<(), IndexError> {
-        let plan = plan(walk, &writer.files, &writer.redo);
-        let many = plan.candidates.len() > MANY;
-        let take_in = || self.take_in(plan, writer, walk, cancel, progress, report, lexical);
-        if !many || !base::is_polite() {
-            return take_in();
-        }
-        // So much is bulk work, and this thread has other work as well.
-        let stand_back = || {
-            base::stand_back();
-            take_in()
-        };
-        std::thread::scope(|scope| scope.spawn(stand_back).join())
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
-
-    /// Reads what a walk says has to be read, and stores it.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a part of one function that runs where it is told"
-    )]
-    fn take_in(
         &self,
         plan: Plan<'_>,
         writer: &mut Writer,
@@ -148,8 +126,7 @@ impl Shared {
         cancel: &CancelToken,
         progress: &mut (dyn FnMut(&Progress) + Send),
         report: &mut IndexReport,
-        lexical: &mut Duration,
-    ) -> Result<(), IndexError> {
+    ) -> Result<Duration, IndexError> {
         let Plan { candidates, gone } = plan;
         let total = candidates.len() as u64;
         self.expect(total as usize);
@@ -197,9 +174,9 @@ impl Shared {
         } else if let Some(base) = base {
             self.publish_base(base);
         }
-        *lexical = begun.elapsed();
+        let lexical = begun.elapsed();
         self.expect(0);
-        if stopped { Err(Cancelled.into()) } else { Ok(()) }
+        if stopped { Err(Cancelled.into()) } else { Ok(lexical) }
     }
 
     /// What a process that may not write can do: keep the newer files in memory.

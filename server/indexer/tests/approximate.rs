@@ -30,6 +30,13 @@ struct Watched {
 
 impl Watched {
     fn open(tree: &Tree, cache: &Path, approximate_from: usize) -> Self {
+        let watched = Self::new(tree, cache, approximate_from);
+        support::update(&watched.indexer);
+        watched.indexer.watch();
+        watched
+    }
+
+    fn new(tree: &Tree, cache: &Path, approximate_from: usize) -> Self {
         let (sender, changes) = mpsc::channel();
         let sender = Mutex::new(sender);
         let on_change = move || drop(sender.lock().map(|sender| sender.send(())));
@@ -38,10 +45,7 @@ impl Watched {
             approximate_from,
             ..IndexOptions::default()
         };
-        let indexer = Indexer::open(tree.workspace(), cache, options).unwrap();
-        support::update(&indexer);
-        indexer.watch();
-        Self { indexer, changes }
+        Self { indexer: Indexer::open(tree.workspace(), cache, options).unwrap(), changes }
     }
 
     /// Waits until a snapshot is as it is wanted.
@@ -215,7 +219,14 @@ fn it_is_opened_again_or_made_anew_where_it_is_damaged() {
 #[test]
 fn below_its_size_there_is_none() {
     let (tree, cache) = (Tree::new(45, 120), tempfile::tempdir().unwrap());
+    // One that is left from larger days is taken away by the first look.
+    fs::write(file(cache.path()), b"of another time").unwrap();
     let watched = Watched::open(&tree, cache.path(), IndexOptions::default().approximate_from);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while file(cache.path()).exists() {
+        assert!(Instant::now() < deadline, "nobody looks");
+        watched.indexer.settle();
+    }
     watched.indexer.settle();
     assert_eq!(watched.indexer.snapshot().approximate_chunks(), 0);
     drop(watched);
@@ -250,12 +261,13 @@ fn another_window_finds_the_same() {
 #[test]
 fn while_paused_none_is_built() {
     let (tree, cache) = (Tree::new(81, 120), tempfile::tempdir().unwrap());
-    let options = IndexOptions { approximate_from: FROM, ..IndexOptions::default() };
-    let indexer = Indexer::open(tree.workspace(), cache.path(), options).unwrap();
-    indexer.pause(true);
-    support::update(&indexer);
-    indexer.watch();
-    assert_eq!(indexer.snapshot().approximate_chunks(), 0);
-    drop(indexer);
+    let watched = Watched::new(&tree, cache.path(), FROM);
+    watched.indexer.pause(true);
+    support::update(&watched.indexer);
+    watched.indexer.watch();
+    watched.indexer.settle();
+    assert_eq!(watched.indexer.snapshot().approximate_chunks(), 0);
     assert!(!file(cache.path()).exists());
+    watched.indexer.pause(false);
+    watched.covered();
 }

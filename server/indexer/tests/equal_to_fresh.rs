@@ -125,6 +125,21 @@ fn after_damage_to_any_stored_file() {
     }
 }
 
+#[test]
+fn after_a_name_was_lost_from_the_schema() {
+    let (tree, cache) = (Tree::new(13, 30), tempfile::tempdir().unwrap());
+    drop(tree.updated(cache.path()));
+    let path = cache.path().join("index.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let name = b"links BLOB";
+    let place = bytes.windows(name.len()).position(|part| part == name).unwrap();
+    bytes[place + 1] ^= 0x10;
+    fs::write(&path, bytes).unwrap();
+    let indexer = tree.updated(cache.path());
+    indexer.verify();
+    tree.check(&indexer.snapshot(), "a flipped bit in the name of a column");
+}
+
 /// Not a test: what [`after_being_killed`] kills. Does nothing unless it is told where.
 #[test]
 fn process_that_is_killed() {

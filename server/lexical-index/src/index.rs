@@ -249,13 +249,8 @@ fn writer(index: &Index) -> Result<IndexWriter, LexicalError> {
         .num_merge_threads(1)
         .memory_budget_per_thread(BUFFER)
         .build();
-    // Its threads take over the priority of the one that starts them; nobody waits for what they do.
-    let start = || {
-        base::stand_back();
-        index.writer_with_options(options)
-    };
-    let writer = std::thread::scope(|scope| scope.spawn(start).join())
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    // Nobody waits for what its threads do.
+    let writer = base::standing_back(|| index.writer_with_options(options))?;
     // A crash can leave the files of a commit that never came about; tantivy refuses to write over
     // them when the next commit takes the same names.
     writer.garbage_collect_files().wait()?;

@@ -1,19 +1,18 @@
 //! What models may add to a search that is ranked without them.
 
 mod hypothesis;
-mod recent;
 mod reranking;
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use base::CancelToken;
 use indexer::Embeddings;
 use inference::{InferenceError, LanguageModel, Reranker};
+use lru::LruCache;
 use parking_lot::Mutex;
 use static_embedding::{Scratch, StaticEmbedding, Vector};
 
 use crate::{
-    deepening::recent::Recent,
     hit::{Hit, SearchMode, SearchQuery},
     question::Question,
 };
@@ -22,9 +21,9 @@ use crate::{
 /// for the same question before.
 const RERANKED: usize = 40;
 /// Scores that are kept: those of the last hundred questions.
-const SCORES: usize = 100 * RERANKED;
+const SCORES: NonZeroUsize = NonZeroUsize::new(100 * RERANKED).expect("some");
 /// Hypothetical answers that are kept.
-const HYPOTHESES: usize = 200;
+const HYPOTHESES: NonZeroUsize = NonZeroUsize::new(200).expect("some");
 
 /// The models that a search may ask beside the index. The default has none and changes nothing. A
 /// model that fails, or that is not loaded while the search does not wait, changes nothing either;
@@ -44,16 +43,16 @@ pub struct Deepening {
 /// What models said, for the next search for the same: bounded, the least recently used goes first.
 pub struct DeepeningCache {
     /// By model, question and passage.
-    scores: Mutex<Recent<Key, f32>>,
+    scores: Mutex<LruCache<Key, f32>>,
     /// By model and question.
-    hypotheses: Mutex<Recent<Key, Arc<str>>>,
+    hypotheses: Mutex<LruCache<Key, Arc<str>>>,
 }
 
 impl Default for DeepeningCache {
     fn default() -> Self {
         Self {
-            scores: Mutex::new(Recent::new(SCORES)),
-            hypotheses: Mutex::new(Recent::new(HYPOTHESES)),
+            scores: Mutex::new(LruCache::new(SCORES)),
+            hypotheses: Mutex::new(LruCache::new(HYPOTHESES)),
         }
     }
 }

@@ -5,10 +5,11 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use base::CancelToken;
 use inference::{GenerateRequest, InferenceError, LanguageModel, Priority, Sampling, Sequence};
+use lru::LruCache;
 use parking_lot::Mutex;
 use prompt::{ChatMessage, Role, chat_prompt};
 
-use crate::deepening::{Key, key, recent::Recent};
+use crate::deepening::{Key, key};
 
 /// Longest such text in tokens: a signature, its documentation and some lines.
 const MOST_TOKENS: usize = 96;
@@ -17,13 +18,13 @@ const MOST_TOKENS: usize = 96;
 pub(super) fn of(
     model: &dyn LanguageModel,
     question: &str,
-    known: &Mutex<Recent<Key, Arc<str>>>,
+    known: &Mutex<LruCache<Key, Arc<str>>>,
     cancel: &CancelToken,
 ) -> Result<Arc<str>, InferenceError> {
     let info = model.load(cancel)?;
     let key = key([&info.id, question]);
     if let Some(text) = known.lock().get(&key) {
-        return Ok(text);
+        return Ok(Arc::clone(text));
     }
     let prompt = chat_prompt(&info, &messages(question))
         .map_err(|error| InferenceError::Engine(error.to_string()))?;
@@ -41,7 +42,7 @@ pub(super) fn of(
     // Half a text would be kept in place of the whole one.
     cancel.check()?;
     let text: Arc<str> = generation.text.trim().into();
-    known.lock().insert(key, Arc::clone(&text));
+    known.lock().put(key, Arc::clone(&text));
     Ok(text)
 }
 

@@ -2,10 +2,11 @@ use std::cmp::Ordering;
 
 use base::CancelToken;
 use inference::{InferenceError, Reranker};
+use lru::LruCache;
 use parking_lot::Mutex;
 
 use crate::{
-    deepening::{Key, key, recent::Recent},
+    deepening::{Key, key},
     hit::Hit,
 };
 
@@ -23,14 +24,14 @@ pub(super) fn scores(
     (model, name, waits): Ask<'_>,
     question: &str,
     hits: &[Hit],
-    known: &Mutex<Recent<Key, f32>>,
+    known: &Mutex<LruCache<Key, f32>>,
     cancel: &CancelToken,
 ) -> Result<Option<Vec<f32>>, InferenceError> {
     let mut passages: Vec<String> = hits.iter().map(passage).collect();
     let keys: Vec<Key> = passages.iter().map(|passage| key([name, question, passage])).collect();
     let mut scores: Vec<Option<f32>> = {
         let mut known = known.lock();
-        keys.iter().map(|key| known.get(key)).collect()
+        keys.iter().map(|key| known.get(key).copied()).collect()
     };
     let mut lacking = scores.iter().map(Option::is_none);
     passages.retain(|_| lacking.next().unwrap_or(false));
@@ -47,7 +48,7 @@ pub(super) fn scores(
         for (score, key) in scores.iter_mut().zip(keys).filter(|(score, _)| score.is_none()) {
             *score = asked.next();
             if let Some(score) = *score {
-                known.insert(key, score);
+                known.put(key, score);
             }
         }
     }

@@ -130,7 +130,7 @@ fn a_model_that_fails_or_is_not_there_leaves_the_order() {
 
 #[test]
 fn a_cancelled_reranking_leaves_the_order() {
-    let (cancel, cache) = (CancelToken::new(), Mutex::new(Recent::new(9)));
+    let (cancel, cache) = (CancelToken::new(), Mutex::new(LruCache::new(HYPOTHESES)));
     cancel.cancel();
     let hits = fused(&ask(QUESTION));
     let model = FakeReranker::new();
