@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -20,10 +20,11 @@ use crate::{
     approximate::{self, Approximate, Built},
     documents::Documents,
     embeddings::{self, EmbeddingSource, Embeddings},
+    history::{self, History, Known},
     live::{self, Queue},
     lock::WriterLock,
     report::{IndexError, IndexReport, IndexState, IndexStatus, PLAIN_LISTED, Progress},
-    snapshot::{Base, Fresh, IndexSnapshot, Overlay},
+    snapshot::{Base, Fresh, IndexSnapshot, Overlay, Parts},
     writer::{self, Role, Trust},
 };
 
@@ -101,6 +102,9 @@ pub(crate) struct Shared {
     pub(crate) documents: Arc<Documents>,
     /// Tells the thread that keeps the approximate index to look again.
     pub(crate) vectors_changed: Latest<()>,
+    pub(crate) history: Mutex<Known>,
+    /// Tells the thread that takes up commits to look again.
+    pub(crate) history_changed: Latest<()>,
 }
 
 struct Layers {
@@ -111,6 +115,8 @@ struct Layers {
     saved: Overlay,
     /// Texts that are being edited.
     open: Overlay,
+    /// What the commits say.
+    history: Arc<History>,
 }
 
 impl Indexer {
@@ -126,7 +132,7 @@ impl Indexer {
         let walking = options.walk_ahead.then(|| {
             let (workspace, walk, cancel) =
                 (workspace.clone(), options.walk.clone(), cancel.clone());
-            std::thread::spawn(move || vfs_notify::walk(&workspace, &walk, &cancel))
+            thread::spawn(move || vfs_notify::walk(&workspace, &walk, &cancel))
         });
         let mut role = Role::take(cache, Trust::OrderlyEnd)?;
         let base = match &mut role {
@@ -136,15 +142,16 @@ impl Indexer {
         let base = Arc::new(base);
         let embeddings = options.embedding.clone().map(|source| Arc::new(Embeddings::new(source)));
         let documents = Arc::new(Documents::new(options.pdf.clone()));
-        let snapshot = IndexSnapshot::new(
-            1,
-            workspace.clone(),
-            Arc::clone(&base),
-            None,
-            Overlay::default(),
-            embeddings.clone(),
-            Arc::clone(&documents),
-        );
+        let snapshot = IndexSnapshot::new(Parts {
+            generation: 1,
+            workspace: workspace.clone(),
+            base: Arc::clone(&base),
+            approximate: None,
+            overlay: Overlay::default(),
+            embeddings: embeddings.clone(),
+            documents: Arc::clone(&documents),
+            history: Arc::default(),
+        });
         let shared = Arc::new(Shared {
             workspace,
             options,
@@ -157,6 +164,7 @@ impl Indexer {
                 approximate: None,
                 saved: Overlay::default(),
                 open: Overlay::default(),
+                history: Arc::default(),
             }),
             generation: AtomicU64::new(1),
             queue: Queue::new(),
@@ -172,11 +180,14 @@ impl Indexer {
             embeddings: embeddings.clone(),
             documents,
             vectors_changed: Latest::new(),
+            history: Mutex::default(),
+            history_changed: Latest::new(),
         });
         let fail = |source| IndexError::Folder { path: cache.to_owned(), source };
         let mut threads = vec![
             live::start(Arc::clone(&shared)).map_err(fail)?,
             approximate::start(Arc::clone(&shared)).map_err(fail)?,
+            history::start(Arc::clone(&shared)).map_err(fail)?,
         ];
         if let Some(embeddings) = embeddings {
             threads.push(embeddings::start(Arc::clone(&shared), embeddings).map_err(fail)?);
@@ -212,7 +223,10 @@ impl Indexer {
         cancel: &CancelToken,
         progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<IndexReport, IndexError> {
-        self.shared.update(cancel, progress)
+        thread::scope(|scope| {
+            scope.spawn(|| self.shared.refresh_history(cancel));
+            self.shared.update(cancel, progress)
+        })
     }
 
     /// Throws the stored index away and makes it anew. In a process that only reads it this is an
@@ -239,6 +253,7 @@ impl Indexer {
     pub fn watch(&self) {
         self.shared.queue.watch();
         self.shared.vectors_changed.put(());
+        self.shared.history_changed.put(());
     }
 
     /// Looks at every file again in the background: after a checkout, or when the editor's window
@@ -288,6 +303,7 @@ impl Indexer {
         self.shared.paused.store(paused, Ordering::Relaxed);
         self.shared.queue.wake();
         self.shared.vectors_changed.put(());
+        self.shared.history_changed.put(());
         self.shared.changed();
     }
 
@@ -331,6 +347,7 @@ impl Drop for Indexer {
         self.shared.cancel.cancel();
         self.shared.queue.close();
         self.shared.vectors_changed.close();
+        self.shared.history_changed.close();
         if let Some(embeddings) = &self.shared.embeddings {
             embeddings.wake();
         }
@@ -374,6 +391,7 @@ impl Shared {
             Err(error) => *self.failure.lock() = Some(error.to_string()),
         }
         self.vectors_changed.put(());
+        self.history_changed.put(());
         self.changed();
         result
     }
@@ -525,6 +543,8 @@ impl Shared {
         layers.saved.settle(&base);
         layers.replace_base(base);
         self.publish(&layers);
+        // What is committed to a repository was mostly saved before.
+        self.history_changed.put(());
     }
 
     /// The same after a look at every file: what was laid over those that it found is older than the base.
@@ -551,6 +571,13 @@ impl Shared {
         self.publish(&layers);
     }
 
+    /// Publishes what the commits say.
+    pub(crate) fn publish_history(&self, history: Arc<History>) {
+        let mut layers = self.layers.lock();
+        layers.history = history;
+        self.publish(&layers);
+    }
+
     /// Lays the newer state of saved files over the base; `None` takes one away.
     pub(crate) fn lay_over(&self, files: Vec<(Arc<str>, Option<Fresh>)>) {
         let mut layers = self.layers.lock();
@@ -571,20 +598,16 @@ impl Shared {
             overlay.files.insert(Arc::clone(path), Arc::clone(fresh));
         }
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let base = Arc::clone(&layers.base);
-        let approximate = layers.approximate.clone();
-        let embeddings = self.embeddings.clone();
-        let workspace = self.workspace.clone();
-        let documents = Arc::clone(&self.documents);
-        let snapshot = IndexSnapshot::new(
+        let snapshot = IndexSnapshot::new(Parts {
             generation,
-            workspace,
-            base,
-            approximate,
+            workspace: self.workspace.clone(),
+            base: Arc::clone(&layers.base),
+            approximate: layers.approximate.clone(),
             overlay,
-            embeddings,
-            documents,
-        );
+            embeddings: self.embeddings.clone(),
+            documents: Arc::clone(&self.documents),
+            history: Arc::clone(&layers.history),
+        });
         *self.published.write() = snapshot;
         if let Some(embeddings) = &self.embeddings {
             embeddings.wake();

@@ -16,6 +16,7 @@ use crate::{
     approximate::Approximate,
     documents::Documents,
     embeddings::Embeddings,
+    history::History,
     prepare::{self, Prepared},
     report::SkippedFile,
 };
@@ -27,17 +28,20 @@ const UNSTORED: u64 = 1 << 63;
 /// Cheap to clone; never changes.
 #[derive(Clone)]
 pub struct IndexSnapshot {
-    inner: Arc<Inner>,
+    inner: Arc<Parts>,
 }
 
-struct Inner {
-    generation: u64,
-    workspace: Workspace,
-    base: Arc<Base>,
-    approximate: Option<Approximate>,
-    overlay: Overlay,
-    embeddings: Option<Arc<Embeddings>>,
-    documents: Arc<Documents>,
+/// What a snapshot is made of.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) generation: u64,
+    pub(crate) workspace: Workspace,
+    pub(crate) base: Arc<Base>,
+    pub(crate) approximate: Option<Approximate>,
+    pub(crate) overlay: Overlay,
+    pub(crate) embeddings: Option<Arc<Embeddings>>,
+    pub(crate) documents: Arc<Documents>,
+    pub(crate) history: Arc<History>,
 }
 
 /// What is committed.
@@ -219,18 +223,8 @@ impl<'rows> Nearest<'rows> {
 }
 
 impl IndexSnapshot {
-    pub(crate) fn new(
-        generation: u64,
-        workspace: Workspace,
-        base: Arc<Base>,
-        approximate: Option<Approximate>,
-        overlay: Overlay,
-        embeddings: Option<Arc<Embeddings>>,
-        documents: Arc<Documents>,
-    ) -> Self {
-        let inner =
-            Inner { generation, workspace, base, approximate, overlay, embeddings, documents };
-        Self { inner: Arc::new(inner) }
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { inner: Arc::new(parts) }
     }
 
     /// An index of these texts alone, by relative path: for tests and for what is not on disk.
@@ -243,7 +237,30 @@ impl IndexSnapshot {
             (Arc::from(*path), Arc::new(fresh))
         });
         let overlay = Overlay { files: files.collect() };
-        Self::new(0, workspace, Arc::new(base), None, overlay, None, Arc::default())
+        Self::new(Parts {
+            generation: 0,
+            workspace,
+            base: Arc::new(base),
+            approximate: None,
+            overlay,
+            embeddings: None,
+            documents: Arc::default(),
+            history: Arc::default(),
+        })
+    }
+
+    /// The same index with these commits as its history, newest first, each a message and the paths of its files: for
+    /// tests.
+    pub fn with_history(&self, commits: &[(&str, &[&str])]) -> Self {
+        let commits = commits.iter().map(|(message, paths)| {
+            ((*message).to_owned(), paths.iter().map(|path| Arc::from(*path)).collect())
+        });
+        Self::new(Parts { history: Arc::new(History::new(commits)), ..Parts::clone(&self.inner) })
+    }
+
+    /// What was said when files of the workspace were changed; empty without a repository, and until it was read.
+    pub fn history(&self) -> &History {
+        &self.inner.history
     }
 
     /// The second tier of vectors, where a model for it is installed.
@@ -268,7 +285,7 @@ impl IndexSnapshot {
 
     /// The indexed files, in no order.
     pub fn files(&self) -> impl Iterator<Item = &Arc<FileRows>> {
-        let Inner { base, overlay, .. } = &*self.inner;
+        let Parts { base, overlay, .. } = &*self.inner;
         let committed = base
             .files
             .iter()
@@ -358,7 +375,7 @@ impl IndexSnapshot {
         accept: Option<&dyn Fn(&str) -> bool>,
         limit: usize,
     ) -> (Vec<Found>, Vec<f32>) {
-        let Inner { base, overlay, .. } = &*self.inner;
+        let Parts { base, overlay, .. } = &*self.inner;
         let by_number: FxHashMap<u64, &Arc<Fresh>> =
             overlay.files.values().map(|fresh| (fresh.number, fresh)).collect();
         let delta = Delta {
@@ -422,7 +439,7 @@ impl IndexSnapshot {
         accept: &dyn Fn(&str) -> bool,
         limit: usize,
     ) -> Option<Vec<Found>> {
-        let Inner { base, overlay, approximate, .. } = &*self.inner;
+        let Parts { base, overlay, approximate, .. } = &*self.inner;
         let approximate = approximate.as_ref()?;
         let candidates = approximate.candidates(base, query, limit)?;
         let holds = |path: &str| !overlay.files.contains_key(path) && accept(path);
@@ -454,7 +471,7 @@ impl IndexSnapshot {
         accept: &dyn Fn(&str) -> bool,
         limit: usize,
     ) -> Vec<Found> {
-        let Inner { base, overlay, .. } = &*self.inner;
+        let Parts { base, overlay, .. } = &*self.inner;
         let mut nearest = Nearest::new(limit);
         self.scan_overlay(&mut nearest, query, accept);
         for (vectors, rows) in base.vectors() {
@@ -480,7 +497,7 @@ impl IndexSnapshot {
     /// Everything that the index holds, in an order and form that do not depend on its history:
     /// equal for two indexes of equal files.
     pub fn dump(&self) -> Vec<String> {
-        let Inner { base, overlay, .. } = &*self.inner;
+        let Parts { base, overlay, .. } = &*self.inner;
         let mut lines: Vec<String> = self
             .files()
             .map(|rows| {

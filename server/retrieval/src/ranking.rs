@@ -21,6 +21,9 @@ pub struct Ranking {
     pub model: f32,
     /// How many times that in a question with identifiers, of which a model knows little.
     pub named_model: f32,
+    /// How many times that among code of languages that the model knows less of than Python: where all that
+    /// it judges is such code.
+    pub foreign_model: f32,
     /// What is left of words, first tier and names where the second tier judges.
     pub before: f32,
     /// A definition that is named with words of the question.
@@ -32,6 +35,8 @@ pub struct Ranking {
     pub mentioned: f32,
     /// The same for the name that such a question begins with: it is often about that.
     pub leading: f32,
+    /// A file that commits changed which said what the question does.
+    pub history: f32,
     /// A file that the question names.
     pub paths: f32,
     /// What the next two places of a file add to its best one, as a share of their own.
@@ -54,11 +59,13 @@ impl Default for Ranking {
             nearest: 0.65,
             model: 2.6,
             named_model: 0.6,
+            foreign_model: 0.5,
             before: 0.8,
             names: 0.2,
             symbols: 1.0,
             mentioned: 0.3,
             leading: 0.6,
+            history: 1.0,
             paths: 1.2,
             same_file: 0.05,
             further: 0.9,

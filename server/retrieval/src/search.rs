@@ -1,7 +1,7 @@
 use std::{
     borrow::Cow,
     cell::RefCell,
-    cmp::Ordering,
+    cmp::{Ordering, Reverse},
     collections::{HashMap, HashSet},
     sync::Arc,
     thread,
@@ -105,14 +105,13 @@ fn search_signals(
     let hypothesis = deepening.hypothesis(query, &question, cancel);
     let hypothesis = hypothesis.as_deref();
     let accept = |path: &str| query.accepts(path);
+    let vector = deepening::first_tier(&text, hypothesis);
     let mut candidates = Candidates::default();
     let wanted = CANDIDATES.max(query.limit * 4);
     // Words and meaning at the same time: either takes some milliseconds in a large workspace.
     let ((found, rarities), nearest) = thread::scope(|scope| {
-        let nearest = (query.mode != SearchMode::Lexical).then(|| {
-            let vector = deepening::first_tier(&text, hypothesis);
-            scope.spawn(move || index.nearest(&vector, &accept, wanted))
-        });
+        let nearest = (query.mode != SearchMode::Lexical)
+            .then(|| scope.spawn(|| index.nearest(&vector, &accept, wanted)));
         let filter = query.is_filtered().then_some(&accept as &dyn Fn(&str) -> bool);
         let found = index.find(&question.query, filter, wanted);
         (found, nearest.and_then(|nearest| nearest.join().ok()).unwrap_or_default())
@@ -133,6 +132,9 @@ fn search_signals(
         rescore(index, query, &question, hypothesis, ranking, &mut candidates, cancel);
         for identifier in &question.identifiers {
             add_symbols(index, identifier, &question, ranking, &accept, &mut candidates);
+        }
+        if query.mode == SearchMode::Hybrid {
+            add_history(index, &question, &vector, ranking, &accept, &mut candidates);
         }
         add_paths(index, &question.paths, ranking, &accept, &mut candidates);
     }
@@ -415,13 +417,25 @@ fn rescore(
         }
     }
     let lowest = judged.iter().map(|(_, cosine)| *cosine).fold(1.0, f32::min).max(0.0);
-    let weight = ranking.model * question.if_named(ranking.named_model);
+    let foreign = judged.iter().filter(|(candidate, _)| is_foreign(&candidate.rows)).count();
+    let foreign = foreign as f32 / judged.len().max(1) as f32;
+    // One weight for all: places of two languages are to be judged alike.
+    let weight = ranking.model
+        * question.if_named(ranking.named_model)
+        * (1.0 - foreign * (1.0 - ranking.foreign_model));
     for (candidate, cosine) in judged {
         // Squared: high cosines tell places from each other, low ones are much alike.
         let nearer = (cosine * cosine - lowest * lowest).max(0.0);
         candidate.score = ranking.before * candidate.score + weight * nearer;
         candidate.note("semantic");
     }
+}
+
+/// Whether this is code that the model of the second tier tells apart less well than Python and prose. So it
+/// is in Rust, TypeScript and Go, on the development packages; the others are taken to be like them.
+fn is_foreign(rows: &FileRows) -> bool {
+    let language = rows.file.language.as_deref();
+    language.is_some_and(|language| !matches!(language, "python" | "markdown" | "notebook"))
 }
 
 /// Adds the chunks that define `identifier`.
@@ -452,6 +466,40 @@ fn add_symbols(
         let chunk = found.rows.chunks().iter().position(|chunk| chunk.range.contains_range(name));
         let Some(chunk) = chunk else { continue };
         candidates.add(&found.rows, chunk, ranking.symbols * shared * found.score, "symbol");
+    }
+}
+
+/// Lets files stand higher that were changed by commits which said what is asked: by their best place so far, else by
+/// that nearest in meaning.
+fn add_history(
+    index: &IndexSnapshot,
+    question: &Question,
+    vector: &Vector,
+    ranking: &Ranking,
+    accept: &dyn Fn(&str) -> bool,
+    candidates: &mut Candidates,
+) {
+    if ranking.history <= 0.0 {
+        return;
+    }
+    let mut best: HashMap<Arc<str>, (f32, usize)> = HashMap::new();
+    for ((path, chunk), candidate) in &candidates.chunks {
+        let place = best.entry(Arc::clone(path)).or_insert((candidate.score, *chunk));
+        if (candidate.score, Reverse(*chunk)) > (place.0, Reverse(place.1)) {
+            *place = (candidate.score, *chunk);
+        }
+    }
+    for (path, share) in index.history().files(&question.query) {
+        let Some(rows) = index.file(&path).filter(|_| accept(&path)) else { continue };
+        let nearest = || {
+            let cosines = rows.vectors().cosines(vector).enumerate();
+            cosines.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
+        };
+        let chunk = best.get(&path).map(|(_, chunk)| *chunk);
+        let chunk = chunk.or_else(|| nearest().map(|(chunk, _)| chunk)).unwrap_or(0);
+        if chunk < rows.chunk_count() {
+            candidates.add(rows, chunk, ranking.history * share, "history");
+        }
     }
 }
 

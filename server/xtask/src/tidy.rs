@@ -16,6 +16,7 @@ const LAYERS: [&[&str]; 10] = [
         "vfs-notify",
         "lexical-index",
         "vector-index",
+        "commit-history",
         "store",
         "journal",
         "inference-llama",
@@ -41,9 +42,10 @@ const SAME_LAYER: [(&str, &str); 5] = [
 ];
 
 /// The one crate that may use a heavy library.
-const OWNERS: [(&str, &[&str]); 16] = [
+const OWNERS: [(&str, &[&str]); 17] = [
     ("tantivy", &["lexical-index"]),
     ("usearch", &["vector-index"]),
+    ("gix", &["commit-history"]),
     ("rusqlite", &["store"]),
     ("notify", &["vfs-notify"]),
     ("ignore", &["vfs-notify"]),

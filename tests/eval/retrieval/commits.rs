@@ -164,7 +164,14 @@ impl Checkout {
         if tree.is_dir() {
             fs::remove_dir_all(tree)?;
         }
-        fs::create_dir_all(tree)?;
+        // A repository of its own over the same objects, in which each commit's parent is checked out in turn.
+        let own = tree.join(".git");
+        for folder in ["refs/heads", "objects/info"] {
+            fs::create_dir_all(own.join(folder))?;
+        }
+        fs::write(own.join("config"), "[core]\n\trepositoryformatversion = 0\n")?;
+        let objects = fs::canonicalize(git.join("objects"))?;
+        fs::write(own.join("objects/info/alternates"), format!("{}\n", objects.display()))?;
         Ok(Self { git: git.to_owned(), tree: tree.to_owned(), held: BTreeMap::new() })
     }
 
@@ -210,6 +217,7 @@ impl Checkout {
             .collect();
         self.write(&changed)?;
         self.held.extend(changed);
+        fs::write(self.tree.join(".git/HEAD"), format!("{commit}\n"))?;
         Ok(())
     }
 

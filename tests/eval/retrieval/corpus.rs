@@ -211,11 +211,13 @@ pub fn methods(place: &Place, with_model: bool) -> Vec<(&'static str, Method)> {
         nearest: 0.0,
         model: 0.0,
         named_model: 1.0,
+        foreign_model: 1.0,
         before: 0.0,
         names: 0.0,
         symbols: 0.0,
         mentioned: 1.0,
         leading: 1.0,
+        history: 0.0,
         paths: 0.0,
         same_file: 0.0,
         further: 1.0,
@@ -239,12 +241,13 @@ pub fn methods(place: &Place, with_model: bool) -> Vec<(&'static str, Method)> {
     methods.extend(place.deepened.iter().map(|(name, deepening)| {
         (*name, Method::Search(SearchMode::Hybrid, all.clone(), deepening.clone()))
     }));
-    let off: [(&str, Ranking); 9] = [
+    let off: [(&str, Ranking); 10] = [
         ("without_words", Ranking { lexical: 0.0, ..all.clone() }),
         ("without_expansion", Ranking { expansion: false, ..all.clone() }),
         ("without_first_tier", Ranking { nearest: 0.0, ..all.clone() }),
         ("without_names", Ranking { names: 0.0, ..all.clone() }),
         ("without_symbols", Ranking { symbols: 0.0, ..all.clone() }),
+        ("without_history", Ranking { history: 0.0, ..all.clone() }),
         ("without_paths", Ranking { paths: 0.0, ..all.clone() }),
         ("without_same_file", Ranking { same_file: 0.0, ..all.clone() }),
         ("without_fewer_of_a_file", Ranking { further: 1.0, ..all.clone() }),

@@ -51,6 +51,29 @@ fn questions_find_the_code_they_are_about() {
 }
 
 #[test]
+fn files_come_up_whose_commits_said_what_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = index(folder.path());
+    let query = SearchQuery { text: "proxies are ignored".to_owned(), ..SearchQuery::default() };
+    let first = |index: &IndexSnapshot, query: &SearchQuery| {
+        let hits = search(index, query, &CancelToken::new());
+        hits.first().map(|hit| (hit.path.clone(), hit.sources.contains(&"history")))
+    };
+    let client = ("src/http/client.rs".to_owned(), true);
+    assert_ne!(first(&index, &query), Some(client.clone()));
+    let commits: &[(&str, &[&str])] = &[
+        ("No longer ignore proxies", &["src/http/client.rs", "src/gone.rs"]),
+        ("Say how to build it", &["README.md"]),
+    ];
+    let index = index.with_history(commits);
+    assert_eq!(first(&index, &query), Some(client));
+    let elsewhere = SearchQuery { within: vec!["tests".to_owned()], ..query.clone() };
+    assert!(first(&index, &elsewhere).is_none_or(|(path, _)| path == "tests/cache.rs"));
+    let lexical = SearchQuery { mode: SearchMode::Lexical, ..query };
+    assert_eq!(first(&index, &lexical), None);
+}
+
+#[test]
 fn identifiers_and_paths_always_come_up() {
     let hits = check("evict_oldest", "src/cache.rs");
     assert!(hits[0].sources.contains(&"symbol") && hits[0].sources.contains(&"lexical"));
