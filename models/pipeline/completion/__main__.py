@@ -123,7 +123,10 @@ def train(args: argparse.Namespace) -> None:
 
 
 def convert(args: argparse.Namespace) -> None:
-    """Makes the run's adapter, the merged model and a quantised one."""
+    """Makes the run's adapter, the merged model and a quantised one.
+
+    What a person gets from an adapter is merged by the product; the 32-bit file, for `check` alone, here.
+    """
     from . import convert as convert_
     from . import train as train_
     from .base import Base
@@ -135,17 +138,18 @@ def convert(args: argparse.Namespace) -> None:
     if kept["facts"]["base"] != base.sha256:
         raise Refused(f"{args.run} was trained on another file than {args.base}")
     trained = {name: value.numpy() for name, value in kept["trained"].items()}
+    adapter, exact, half = (args.run / f"{name}.gguf" for name in ("adapter", "merged-F32", "merged-F16"))
     if config.train.method == "lora":
-        convert_.adapter(config, base, trained, args.run / "adapter.gguf")
-        weights = convert_.read_adapter(base, args.run / "adapter.gguf")
+        convert_.adapter(config, base, trained, adapter)
+        convert_.merged(config, base, convert_.read_adapter(base, adapter), exact, exact=True)
+        convert_.merge(args.hearth, args.base, adapter, half)
+        files = [adapter, exact, half]
     else:
-        weights = trained
-    files = [args.run / "adapter.gguf"] if config.train.method == "lora" else []
-    for name, exact in (("merged-F32.gguf", True), ("merged-F16.gguf", False)):
-        convert_.merged(config, base, weights, args.run / name, exact)
-        files.append(args.run / name)
+        convert_.merged(config, base, trained, exact, exact=True)
+        convert_.merged(config, base, trained, half)
+        files = [exact, half]
     quantised = args.run / f"smollm2-135m-fim-{args.quantization}.gguf"
-    convert_.quantise(args.hearth, args.run / "merged-F16.gguf", quantised, args.quantization)
+    convert_.quantise(args.hearth, half, quantised, args.quantization)
     for file in [*files, quantised]:
         with file.open("rb") as content:
             print(f"{hashlib.file_digest(content, 'sha256').hexdigest()}  {file.stat().st_size:>11,}  {file}")

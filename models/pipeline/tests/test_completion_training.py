@@ -168,6 +168,9 @@ class Converting(Fixture):
         reader = gguf.GGUFReader(out)
         self.assertEqual(reader.get_field("adapter.type").contents(), "lora")
         self.assertEqual(reader.get_field("general.license").contents(), "apache-2.0")
+        self.assertEqual(reader.get_field("hearth.model.name").contents(), convert.NAME)
+        end = self.base().tokenizer.special(convert.END)
+        self.assertEqual(reader.get_field("hearth.end.token").contents(), end)
         self.assertEqual({tensor.tensor_type.name for tensor in reader.tensors}, {"F16"})
 
     def test_an_adapter_fits_its_base_alone(self) -> None:
