@@ -16,7 +16,7 @@ from pathlib import Path
 from .. import collect
 from ..console import folder_of, show_progress
 from . import config as config_
-from . import dataset, parts
+from . import dataset, parts, pinned
 from .config import Config
 from .errors import Refused, whole_file
 from .samples import Encoder, Neighbours, Sample, chance_of, samples
@@ -242,12 +242,6 @@ def _records(folder: Path, config: Config, split: str) -> Iterator[dict[str, str
             yield json.loads(line)
 
 
-def _base_file() -> Path:
-    """The installed default chat model."""
-    found = sorted((folder_of("data") / "models" / BASE).glob("*.gguf"))
-    return found[0] if found else folder_of("data") / "models" / BASE / f"{BASE}.gguf"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.completion", description=__doc__)
     tasks = parser.add_subparsers(required=True)
@@ -259,7 +253,9 @@ def main() -> None:
             sub.add_argument("parts", type=Path, help="the folder with parts.json")
             sub.add_argument("out", type=Path, help="where the files go")
             continue
-        sub.add_argument("--base", type=Path, default=_base_file(), help="the GGUF file to train on")
+        sub.add_argument(
+            "--base", type=Path, help="the GGUF file to train on (default: the pinned one, fetched once)"
+        )
         if task not in (pack, evaluate):
             sub.add_argument("--config", type=Path, default=HERE / "tiny.toml", help="the recipe")
         if task in (prepare, evaluate):
@@ -296,6 +292,8 @@ def main() -> None:
             sub.add_argument("--part-mb", type=float, default=55.0, help="megabytes of a part")
     args = parser.parse_args()
     try:
+        if args.task is not join and args.base is None:
+            args.base = pinned.base_file(BASE, cache / "completion" / "base")
         args.task(args)
     except (Refused, OSError) as error:
         sys.exit(f"error: {error}")

@@ -150,7 +150,7 @@ class Reading(Fixture):
         with self.assertRaisesRegex(Refused, "base.gguf is no whole GGUF file"):
             self.base().weights()
         self.file.unlink()
-        with self.assertRaisesRegex(Refused, "hearth models pull default"):
+        with self.assertRaisesRegex(Refused, "there is no model .*base.gguf"):
             self.base()
 
 
