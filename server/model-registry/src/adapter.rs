@@ -168,6 +168,10 @@ impl Registry {
         let whole = header.parameters.saturating_mul(2);
         space::require(&self.folder, whole.saturating_mul(2))?;
         let folder = staging.join("merged");
+        // A process that was killed may have left one; all of the folder becomes the model's.
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(RegistryError::file("remove", &folder))?;
+        }
         make_folder(&folder)?;
         let target = folder.join(format!("{}.gguf", record.id));
         let files = (merge.base, merge.adapter);

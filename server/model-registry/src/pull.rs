@@ -104,7 +104,8 @@ pub(crate) struct Fetched {
 
 impl Registry {
     /// Fetches, verifies and installs a model of the manifest, unless it is here already and sound.
-    /// An interrupted download is resumed. Without a quantiser a model is installed as it comes.
+    /// An interrupted download is resumed. Without a converter a model is installed as it comes, and one that
+    /// is made of an adapter is refused.
     pub fn pull(
         &self,
         id: &str,

@@ -372,6 +372,10 @@ fn an_adapter_is_merged_into_the_model_that_it_was_trained_on() {
     let error = import(None, Some("mine"), true).expect_err("the quantiser failed").to_string();
     assert!(error.contains("signal 6"), "{error}");
     assert_eq!(files(&home), there);
+    let at = adapter.windows(5).position(|window| window == b"llama").expect("it names it");
+    let foreign = [&adapter[..at], b"gemma", &adapter[at + 5..]].concat();
+    fs::write(&file, foreign).expect("written");
+    refused(None, None, "for the architecture gemma, and its base is of llama");
     write(&"0".repeat(64));
     refused(None, None, "trained on tiny (SHA-256 000");
     fs::write(&file, &adapter[..adapter.len() - 100]).expect("written");
