@@ -320,6 +320,27 @@ mod full_disk {
     }
 
     #[test]
+    fn a_merge_that_finds_no_room_leaves_nothing() {
+        let Some(home) = Home::on_small_disk(DISK) else { return };
+        let folder = workspace(SHOP);
+        let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let (base, adapter) = (file("base.gguf"), file("adapter.gguf"));
+        inference::fake::write_tiny_model(Path::new(&base), 1).unwrap();
+        inference::fake::write_tiny_adapter(Path::new(&adapter), "").unwrap();
+        let target = home.path().join("merged.gguf");
+        let merge = ["worker", "--merge", &base, &adapter, target.to_str().unwrap()];
+        home.disk().fill_but(100_000);
+        let refused = home.run(folder.path(), &merge);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(is_told(&refused.stderr), "{refused:?}");
+        assert!(!home.seen(&target).exists());
+        assert!(!home.seen(&target.with_extension("partial")).exists());
+        home.disk().make_room();
+        let merged = home.run(folder.path(), &merge);
+        assert_eq!(merged.code, Some(0), "{merged:?}");
+    }
+
+    #[test]
     fn a_model_is_neither_imported_nor_pulled_and_the_installed_one_stays() {
         let Some(home) = Home::on_small_disk(DISK) else { return };
         home.install_scripted_model(&RENAMED);

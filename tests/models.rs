@@ -11,7 +11,7 @@ use end_to_end::{
     lsp::{Client, uri},
     workspace,
 };
-use inference::fake::write_scripted_model;
+use inference::fake::{write_scripted_model, write_tiny_adapter, write_tiny_model};
 use serde_json::{Value, json};
 
 const GREETING: &str = "\
@@ -147,6 +147,56 @@ fn what_is_imported_is_whole_and_the_one_it_claims_to_be() {
     let left = fs::read_dir(incoming).into_iter().flatten().flatten();
     let left: Vec<_> = left.filter(|entry| entry.path().is_dir()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn an_adapter_is_merged_into_its_base_and_the_result_is_a_model() {
+    let (home, folder) = (Home::without_models(), workspace(GREETING));
+    let file = |name: &str| folder.path().join(name);
+    let (base, adapter) = (file("tiny.gguf"), file("adapter.gguf"));
+    write_tiny_model(&base, 1).unwrap();
+    home.import(&base);
+    let list = || home.run(folder.path(), &["models", "list", "--installed", "--json"]).json();
+    let before = list();
+    write_tiny_adapter(&adapter, before[0]["sha256"].as_str().unwrap()).unwrap();
+    let import = |options: &[&str]| {
+        let words = ["models", "import", adapter.to_str().unwrap(), "--json"];
+        home.run(folder.path(), &[&words, options].concat())
+    };
+    let incoming = home.path().join("data/models/.incoming");
+    let refused = |options: &[&str], told: &str| {
+        let refused = import(options);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains(told), "{refused:?}");
+        assert_eq!(list(), before, "{told}");
+        let left = fs::read_dir(&incoming).unwrap().flatten();
+        assert!(left.into_iter().all(|entry| !entry.path().is_dir()), "{told}");
+    };
+    let whole = fs::read(&adapter).unwrap();
+    let other = file("other.gguf");
+    write_tiny_model(&other, 2).unwrap();
+    refused(&["--base", other.to_str().unwrap()], "other.gguf is another file");
+    set_number(&adapter, "hearth.end.token", 100_000);
+    refused(&[], "three tokens of its base");
+    fs::write(&adapter, &whole[..whole.len() - 100]).unwrap();
+    refused(&[], "ends inside its tensors");
+
+    fs::write(&adapter, &whole).unwrap();
+    let made = import(&["--base", base.to_str().unwrap()]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let made = &made.json()[0];
+    assert_eq!((&made["id"], &made["quantization"]), (&json!("tiny-fim"), &json!("Q8_0")));
+    assert_eq!(made["roles"], json!(["completion"]), "{made}");
+    let text = file("text.txt");
+    fs::write(&text, GREETING.repeat(20)).unwrap();
+    let surprise = |model: &str| {
+        let words = ["worker", "--perplexity", model, text.to_str().unwrap()];
+        let measured = home.run(folder.path(), &words);
+        measured.stdout.trim().parse::<f64>().unwrap_or_else(|_| panic!("{measured:?}"))
+    };
+    let (changed, own) =
+        (surprise(made["path"].as_str().unwrap()), surprise(base.to_str().unwrap()));
+    assert!((changed - own).abs() > 0.01 * own, "{changed} beside {own}");
 }
 
 #[test]

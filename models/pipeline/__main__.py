@@ -115,7 +115,10 @@ def main() -> None:
             sub.add_argument("--cosqa", type=Path, help="a folder with CoSQA's retrieval files")
             sub.add_argument("--scores", type=Path, default=SCORES, help="where the scores are kept")
     args = parser.parse_args()
-    args.task(args)
+    try:
+        args.task(args)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,8 @@ fn train(language: PriorLanguage, data: &Path, output: &Path) -> Result<()> {
             trainer.add(&format!("{}/{folder}", record.package), &record.text);
         }
         report["tokens"] = json!(trainer.tokens());
-        let prior = trainer.finish(&CancelToken::new(), &mut |_, _| {})?;
+        let prior =
+            trainer.finish(&CancelToken::new(), &mut |done, all| told(language, done, all))?;
         report["prior_bytes"] = json!(prior.len());
         // What cannot be read again is not written.
         Prior::read(prior.clone())?;
@@ -76,6 +77,14 @@ fn train(language: PriorLanguage, data: &Path, output: &Path) -> Result<()> {
         println!("{report}");
     }
     Ok(())
+}
+
+/// Says how far the learning is: the orders of the n-grams one after the other.
+fn told(language: PriorLanguage, done: usize, all: usize) {
+    #[expect(clippy::print_stderr, reason = "a task's progress, for who waits at the terminal")]
+    {
+        eprintln!("   {}: {} %", language.name(), done * 100 / all.max(1));
+    }
 }
 
 /// The training shards of a language in a fixed order.

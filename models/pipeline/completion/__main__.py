@@ -16,7 +16,7 @@ from pathlib import Path
 from .. import collect
 from ..console import folder_of, show_progress
 from . import config as config_
-from . import dataset, parts
+from . import dataset, parts, pinned
 from .config import Config
 from .errors import Refused, whole_file
 from .samples import Encoder, Neighbours, Sample, chance_of, samples
@@ -123,7 +123,10 @@ def train(args: argparse.Namespace) -> None:
 
 
 def convert(args: argparse.Namespace) -> None:
-    """Makes the run's adapter, the merged model and a quantised one."""
+    """Makes the run's adapter, the merged model and a quantised one.
+
+    What a person gets from an adapter is merged by the product; the 32-bit file, for `check` alone, here.
+    """
     from . import convert as convert_
     from . import train as train_
     from .base import Base
@@ -135,17 +138,18 @@ def convert(args: argparse.Namespace) -> None:
     if kept["facts"]["base"] != base.sha256:
         raise Refused(f"{args.run} was trained on another file than {args.base}")
     trained = {name: value.numpy() for name, value in kept["trained"].items()}
+    adapter, exact, half = (args.run / f"{name}.gguf" for name in ("adapter", "merged-F32", "merged-F16"))
     if config.train.method == "lora":
-        convert_.adapter(config, base, trained, args.run / "adapter.gguf")
-        weights = convert_.read_adapter(base, args.run / "adapter.gguf")
+        convert_.adapter(config, base, trained, adapter)
+        convert_.merged(config, base, convert_.read_adapter(base, adapter), exact, exact=True)
+        convert_.merge(args.hearth, args.base, adapter, half)
+        files = [adapter, exact, half]
     else:
-        weights = trained
-    files = [args.run / "adapter.gguf"] if config.train.method == "lora" else []
-    for name, exact in (("merged-F32.gguf", True), ("merged-F16.gguf", False)):
-        convert_.merged(config, base, weights, args.run / name, exact)
-        files.append(args.run / name)
+        convert_.merged(config, base, trained, exact, exact=True)
+        convert_.merged(config, base, trained, half)
+        files = [exact, half]
     quantised = args.run / f"smollm2-135m-fim-{args.quantization}.gguf"
-    convert_.quantise(args.hearth, args.run / "merged-F16.gguf", quantised, args.quantization)
+    convert_.quantise(args.hearth, half, quantised, args.quantization)
     for file in [*files, quantised]:
         with file.open("rb") as content:
             print(f"{hashlib.file_digest(content, 'sha256').hexdigest()}  {file.stat().st_size:>11,}  {file}")
@@ -238,12 +242,6 @@ def _records(folder: Path, config: Config, split: str) -> Iterator[dict[str, str
             yield json.loads(line)
 
 
-def _base_file() -> Path:
-    """The installed default chat model."""
-    found = sorted((folder_of("data") / "models" / BASE).glob("*.gguf"))
-    return found[0] if found else folder_of("data") / "models" / BASE / f"{BASE}.gguf"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.completion", description=__doc__)
     tasks = parser.add_subparsers(required=True)
@@ -255,7 +253,9 @@ def main() -> None:
             sub.add_argument("parts", type=Path, help="the folder with parts.json")
             sub.add_argument("out", type=Path, help="where the files go")
             continue
-        sub.add_argument("--base", type=Path, default=_base_file(), help="the GGUF file to train on")
+        sub.add_argument(
+            "--base", type=Path, help="the GGUF file to train on (default: the pinned one, fetched once)"
+        )
         if task not in (pack, evaluate):
             sub.add_argument("--config", type=Path, default=HERE / "tiny.toml", help="the recipe")
         if task in (prepare, evaluate):
@@ -292,6 +292,8 @@ def main() -> None:
             sub.add_argument("--part-mb", type=float, default=55.0, help="megabytes of a part")
     args = parser.parse_args()
     try:
+        if args.task is not join and args.base is None:
+            args.base = pinned.base_file(BASE, cache / "completion" / "base")
         args.task(args)
     except (Refused, OSError) as error:
         sys.exit(f"error: {error}")

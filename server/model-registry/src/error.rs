@@ -124,6 +124,14 @@ pub enum RegistryError {
         /// Why, and what to do.
         reason: String,
     },
+    /// An adapter and a model do not belong together.
+    #[error("cannot use the adapter {}: {reason}", path.display())]
+    Adapter {
+        /// The adapter.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A download failed.
     #[error("cannot download {address}: {reason}")]
     Download {

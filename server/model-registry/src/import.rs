@@ -148,13 +148,13 @@ impl Registry {
     fn entry_for(&self, file_name: &str) -> Option<&ModelEntry> {
         self.manifest.models.iter().find(|entry| match &entry.source {
             Source::Hub { file, .. } => file.eq_ignore_ascii_case(file_name),
-            Source::Pypi { .. } => false,
+            Source::Pypi { .. } | Source::Url { .. } => false,
         })
     }
 }
 
 /// A name that was given, if it can be one.
-fn checked(id: &str) -> Result<String, String> {
+pub(crate) fn checked(id: &str) -> Result<String, String> {
     let refused =
         || format!("{id:?} cannot be its name; use lower-case letters, digits, '.', '-' and '_'");
     is_id(id).then(|| id.to_owned()).ok_or_else(refused)
@@ -166,6 +166,9 @@ fn check_importable(header: &GgufHeader) -> Result<(), String> {
         return Err(format!(
             "it is one of {parts} parts; join them with llama.cpp's `llama-gguf-split --merge` first"
         ));
+    }
+    if header.adapter.is_some() {
+        return Err("it is an adapter, which is nothing without its base".into());
     }
     if header.tensors == 0 {
         return Err("it has a vocabulary and no weights; get the whole model".into());
@@ -180,7 +183,7 @@ fn check_importable(header: &GgufHeader) -> Result<(), String> {
 }
 
 /// What a model is made for, as far as its file says.
-fn roles(header: &GgufHeader) -> Vec<Role> {
+pub(crate) fn roles(header: &GgufHeader) -> Vec<Role> {
     let mut roles = Vec::new();
     if header.chat_template.is_some() {
         roles.extend([Role::Chat, Role::Edit]);
@@ -192,7 +195,7 @@ fn roles(header: &GgufHeader) -> Vec<Role> {
 }
 
 /// A name made of a file's name.
-fn slug(file_name: &str) -> String {
+pub(crate) fn slug(file_name: &str) -> String {
     let lower = file_name.to_ascii_lowercase();
     let stem = lower.strip_suffix(".gguf").unwrap_or(&lower);
     let plain = |ch: char| if ch.is_ascii_alphanumeric() || "._-".contains(ch) { ch } else { '-' };

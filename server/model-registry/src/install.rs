@@ -15,6 +15,8 @@ use crate::{Registry, RegistryError, record::Record};
 const INCOMING: &str = ".incoming";
 /// How a file is named while it is downloaded.
 pub(crate) const PART: &str = "part";
+/// Folder, inside that of a model that is put together, of what an adapter is merged into.
+pub(crate) const BASE: &str = "base";
 /// How often a lock that another process holds is tried.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -96,8 +98,11 @@ impl Registry {
 
     /// Whether an interrupted download can be resumed.
     pub(crate) fn has_part(&self, id: &str) -> bool {
-        let entries = fs::read_dir(self.staging(id)).into_iter().flatten().flatten();
-        entries.into_iter().any(|entry| entry.path().extension().is_some_and(|end| end == PART))
+        let staging = self.staging(id);
+        [staging.join(BASE), staging].iter().any(|folder| {
+            let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.any(|entry| entry.path().extension().is_some_and(|end| end == PART))
+        })
     }
 
     /// Removes an interrupted download; says whether there was one.

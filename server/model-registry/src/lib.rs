@@ -2,9 +2,10 @@
 //! downloads that resume, verification, import, the choice of a model for each role, the check of a
 //! header before native code sees the file, and what a machine has room for.
 //!
-//! It loads no model and runs none; quantising is asked of a [`Quantizer`]. Nothing here is read from
+//! It loads no model and runs none; quantising and merging are asked of a [`Converter`]. Nothing here is read from
 //! a workspace: the manifest is part of the program, the rest stands in the person's own folders.
 
+mod adapter;
 mod choose;
 mod cross_encoder;
 mod error;
@@ -31,7 +32,7 @@ pub use error::RegistryError;
 pub use hardware::{Hardware, MemoryEstimate, estimate_memory};
 pub use manifest::{Derivation, Manifest, Member, ModelEntry, Source, Wheel};
 pub use progress::{Progress, Step};
-pub use pull::{Quantizer, WorkerQuantizer};
+pub use pull::{Converter, WorkerConverter};
 pub use record::Derived;
 pub use registry::{Installed, ModelStatus, Registry, State};
 pub use role::Role;

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use crate::{RegistryError, Role, script};
+use crate::{RegistryError, Role, script, settings::check_hub};
 
 /// The models that the program knows, from `models/manifest.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -70,6 +70,13 @@ pub enum Source {
         /// The wheels, one for each kind of machine, or one for all.
         wheels: Vec<Wheel>,
     },
+    /// A file at an address.
+    Url {
+        /// The address, `https://…`.
+        url: String,
+        /// Hash of the file.
+        sha256: String,
+    },
     /// A file in a model hub.
     Hub {
         /// Owner and name of the repository.
@@ -124,6 +131,13 @@ pub enum Derivation {
         /// The quantisation, such as `Q8_0`.
         quantization: String,
     },
+    /// A whole model: the source is an adapter (LoRA), which is merged into the model that it was trained on.
+    Merge {
+        /// The entry whose source is that model. What is made of it for its own use does not matter here.
+        base: String,
+        /// The quantisation of the result, such as `Q8_0`.
+        quantization: String,
+    },
     /// Files that one of the scripts that come with the program makes.
     Script {
         /// The script's name.
@@ -147,12 +161,26 @@ impl Manifest {
         for model in &manifest.models {
             model
                 .check()
+                .and_then(|()| manifest.check_base(model))
                 .and_then(|()| {
                     ids.insert(&model.id).then_some(()).ok_or("the name is used twice".into())
                 })
                 .map_err(|reason| RegistryError::Manifest(format!("{}: {reason}", model.id)))?;
         }
         Ok(manifest)
+    }
+
+    /// Whether the file that an adapter is merged into can be had, and no other in its place.
+    fn check_base(&self, model: &ModelEntry) -> Result<(), String> {
+        let Some(Derivation::Merge { base, .. }) = &model.derive else { return Ok(()) };
+        let base = self.get(base).ok_or_else(|| format!("its base {base:?} is no model"))?;
+        if matches!(base.derive, Some(Derivation::Merge { .. })) {
+            return Err(format!("its base {:?} is made of an adapter itself", base.id));
+        }
+        match &base.source {
+            Source::Hub { sha256: None, .. } => Err(format!("its base {:?} has no hash", base.id)),
+            _ => Ok(()),
+        }
     }
 
     /// The model of this name.
@@ -179,6 +207,12 @@ impl ModelEntry {
                     members.extend(&wheel.members);
                 }
             }
+            Source::Url { url, sha256 } => {
+                check_hub(url)?;
+                if !is_sha256(sha256) || self.source.file_name().is_none() {
+                    return Err("its address ends with no plain name, or it has no hash".into());
+                }
+            }
             Source::Hub { repository, file, revision, sha256 } => {
                 if sha256.as_deref().is_some_and(|hash| !is_sha256(hash)) {
                     return Err("its hash is not a SHA-256".into());
@@ -189,6 +223,11 @@ impl ModelEntry {
                     return Err("repository, file and revision must be plain names".into());
                 }
             }
+        }
+        if matches!(self.derive, Some(Derivation::Merge { .. }))
+            && matches!(self.source, Source::Hub { sha256: None, .. })
+        {
+            return Err("an adapter needs a hash".into());
         }
         if let Some(Derivation::Script { script, outputs }) = &self.derive {
             if script::find(script).is_none() {
@@ -223,6 +262,7 @@ impl ModelEntry {
             Source::Pypi { wheels, .. } => {
                 Some(Source::wheel_here(wheels)?.members.first()?.sha256.as_str())
             }
+            Source::Url { sha256, .. } => Some(sha256.as_str()),
             Source::Hub { sha256, .. } => sha256.as_deref(),
         }
     }
@@ -232,7 +272,7 @@ impl ModelEntry {
         match &self.derive {
             None => self.source_sha256(),
             Some(Derivation::Script { outputs, .. }) => Some(outputs.first()?.sha256.as_str()),
-            Some(Derivation::Quantize { .. }) => None,
+            Some(Derivation::Quantize { .. } | Derivation::Merge { .. }) => None,
         }
     }
 }
@@ -242,8 +282,19 @@ impl Source {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Pypi { package, version, .. } => format!("PyPI {package} {version}"),
+            Self::Url { url, .. } => url.clone(),
             Self::Hub { repository, file, .. } => format!("{repository}/{file}"),
         }
+    }
+
+    /// The name of a single file, if it is safe to be one.
+    pub(crate) fn file_name(&self) -> Option<&str> {
+        let name = match self {
+            Self::Pypi { .. } => return None,
+            Self::Url { url, .. } => url.rsplit('/').next()?,
+            Self::Hub { file, .. } => file,
+        };
+        Some(name).filter(|name| is_plain_name(name))
     }
 
     /// The wheel for the machine that the program runs on.

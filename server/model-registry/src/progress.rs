@@ -30,6 +30,8 @@ pub enum Step {
     InstallingTools,
     /// It is converted.
     Converting,
+    /// An adapter is merged into it.
+    Merging,
     /// It is quantised.
     Quantizing,
 }
@@ -45,6 +47,7 @@ impl Step {
             Self::Copying => "copying",
             Self::InstallingTools => "installing the tools that convert it",
             Self::Converting => "converting",
+            Self::Merging => "merging",
             Self::Quantizing => "quantising",
         }
     }

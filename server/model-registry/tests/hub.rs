@@ -9,7 +9,7 @@ use std::{
 };
 
 use base::{CancelToken, Folders};
-use model_registry::{Installed, Manifest, Registry, RegistryError, Role, State, Step};
+use model_registry::{Converter, Installed, Manifest, Registry, RegistryError, Role, State, Step};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -338,4 +338,193 @@ fn a_disk_without_room_is_seen_before_anything_is_written() {
     assert!(matches!(error, RegistryError::DiskFull { .. }), "{error}");
     assert!(hub.requests.lock().expect("nobody panicked").is_empty());
     assert_eq!(set.files(), Vec::<String>::new());
+}
+
+/// Copies what it should convert, a model for a merged one.
+struct Copier;
+
+impl Converter for Copier {
+    fn engine(&self) -> String {
+        "copier 1".into()
+    }
+
+    fn quantize(
+        &self,
+        source: &Path,
+        target: &Path,
+        _quantization: &str,
+        cancel: &CancelToken,
+    ) -> Result<(), RegistryError> {
+        std::fs::copy(source, target).expect("copied");
+        Ok(cancel.check()?)
+    }
+
+    fn merge(
+        &self,
+        (base, _adapter): (&Path, &Path),
+        target: &Path,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), RegistryError> {
+        std::fs::copy(base, target).expect("copied");
+        progress(1);
+        Ok(cancel.check()?)
+    }
+}
+
+/// An adapter to the file with this hash.
+fn adapter(base_sha256: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("adapter.gguf");
+    inference::fake::write_tiny_adapter(&path, base_sha256).expect("written");
+    std::fs::read(path).expect("read")
+}
+
+/// Models as of [`set`], and one that is made of it and of an adapter at an address.
+fn set_with_adapter(hub: &Hub, adapters: &Hub, pinned: (&str, &str)) -> Set {
+    let set = set(hub, Some(pinned.0));
+    let manifest = format!(
+        r#"
+        hub = "{}"
+        [[model]]
+        id = "tiny"
+        name = "Tiny"
+        roles = ["chat"]
+        license = "MIT"
+        bytes = 1000
+        source = {{ kind = "hub", repository = "someone/tiny", file = "tiny.gguf", sha256 = "{}" }}
+        [[model]]
+        id = "fim"
+        name = "Tiny FIM"
+        roles = ["completion"]
+        license = "MIT"
+        bytes = 1000
+        source = {{ kind = "url", url = "{}/tiny-adapter.gguf", sha256 = "{}" }}
+        derive = {{ kind = "merge", base = "tiny", quantization = "Q8_0" }}
+        "#,
+        hub.address, pinned.0, adapters.address, pinned.1
+    );
+    let manifest = Manifest::parse(&manifest).expect("a sound manifest");
+    Set { registry: set.registry.with_manifest(manifest), home: set.home }
+}
+
+fn count(hub: &Hub) -> usize {
+    hub.requests.lock().expect("nobody panicked").len()
+}
+
+#[test]
+fn an_adapter_and_its_base_are_fetched_and_merged() {
+    let base = model();
+    let adapter = adapter(&hash(&base));
+    let (hub, adapters) =
+        (Hub::start(base.clone(), &[Act::Serve]), Hub::start(adapter.clone(), &[Act::Serve]));
+    let set = set_with_adapter(&hub, &adapters, (&hash(&base), &hash(&adapter)));
+    let pull = |id, converter: Option<&dyn Converter>| {
+        set.registry.pull(id, converter, &CancelToken::new(), &mut |_| {})
+    };
+    let error = pull("fim", None).expect_err("nothing merges").to_string();
+    assert!(error.contains("merging failed"), "{error}");
+    assert_eq!(set.files(), Vec::<String>::new());
+
+    let made = pull("fim", Some(&Copier)).expect("it is made");
+    assert_eq!(made.roles, [Role::Completion]);
+    assert_eq!(set.files(), ["fim-Q8_0.gguf", "record.json"]);
+    assert!(set.registry.installed("tiny").is_err(), "the base itself is not installed");
+    let asked = (count(&hub), count(&adapters));
+    assert_eq!(pull("fim", Some(&Copier)).expect("it is here"), made);
+    assert_eq!((count(&hub), count(&adapters)), asked, "the second pull asks nobody");
+    let state = |id| {
+        let list = set.registry.list();
+        list.into_iter().find(|model| model.id == id).expect("listed").state
+    };
+    assert_eq!(state("fim"), State::Installed);
+
+    // The base that is here already is not fetched again.
+    set.registry.remove("fim").expect("removed");
+    pull("tiny", None).expect("it is fetched");
+    let asked = count(&hub);
+    pull("fim", Some(&Copier)).expect("it is made");
+    assert_eq!(count(&hub), asked);
+}
+
+#[test]
+fn an_adapter_to_another_file_is_refused_by_name() {
+    let base = model();
+    for (file, pinned, named) in [
+        (adapter(&"1".repeat(64)), None, "trained on tiny (SHA-256 1111"),
+        (model(), None, "no adapter"),
+        (adapter(&hash(&base)), Some("2".repeat(64)), "2222"),
+    ] {
+        let pinned = pinned.unwrap_or_else(|| hash(&file));
+        let (hub, adapters) =
+            (Hub::start(base.clone(), &[Act::Serve]), Hub::start(file, &[Act::Serve]));
+        let set = set_with_adapter(&hub, &adapters, (&hash(&base), &pinned));
+        let pulled = set.registry.pull("fim", Some(&Copier), &CancelToken::new(), &mut |_| {});
+        let error = pulled.expect_err("refused").to_string();
+        assert!(error.contains(named), "{error}");
+        assert_eq!((set.files(), count(&hub)), (Vec::<String>::new(), 0), "{named}");
+    }
+}
+
+#[test]
+fn a_base_whose_download_was_cancelled_is_continued() {
+    let base = model();
+    let adapter = adapter(&hash(&base));
+    let (hub, adapters) = (
+        Hub::start(base.clone(), &[Act::BreakAfter(200_000), Act::Serve]),
+        Hub::start(adapter.clone(), &[Act::Serve]),
+    );
+    let set = set_with_adapter(&hub, &adapters, (&hash(&base), &hash(&adapter)));
+    let cancel = CancelToken::new();
+    let pulled = set.registry.pull("fim", Some(&Copier), &cancel, &mut |progress| {
+        if progress.step == Step::Downloading && progress.done >= 200_000 {
+            cancel.cancel();
+        }
+    });
+    assert!(matches!(pulled, Err(RegistryError::Cancelled)), "{pulled:?}");
+    let pulled = set.registry.pull("fim", Some(&Copier), &CancelToken::new(), &mut |_| {});
+    pulled.expect("it is made");
+    assert_eq!(hub.headers("range").last().map(String::as_str), Some("bytes=200000-"));
+    assert_eq!(set.files(), ["fim-Q8_0.gguf", "record.json"]);
+}
+
+#[test]
+fn an_entry_whose_base_cannot_be_told_is_refused() {
+    let check = |from: &str, to: &str, named: &str| {
+        let text = format!(
+            r#"
+            hub = "https://hub.example"
+            [[model]]
+            id = "tiny"
+            name = "Tiny"
+            roles = ["chat"]
+            license = "MIT"
+            bytes = 1000
+            source = {{ kind = "hub", repository = "a/b", file = "c.gguf", sha256 = "{hash}" }}
+            [[model]]
+            id = "fim"
+            name = "Tiny FIM"
+            roles = ["completion"]
+            license = "MIT"
+            bytes = 1000
+            source = {{ kind = "url", url = "https://files.example/a.gguf", sha256 = "{hash}" }}
+            derive = {{ kind = "merge", base = "tiny", quantization = "Q8_0" }}
+            "#,
+            hash = "a".repeat(64)
+        );
+        let changed = text.replacen(from, to, 1);
+        let parsed = Manifest::parse(&changed);
+        if named.is_empty() {
+            parsed.expect("sound");
+        } else {
+            let error = parsed.expect_err("refused").to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    };
+    check("Tiny FIM", "Tiny Fill", "");
+    check("base = \"tiny\"", "base = \"huge\"", "is no model");
+    check("base = \"tiny\"", "base = \"fim\"", "made of an adapter itself");
+    check("\"c.gguf\", sha256 =", "\"c.gguf\", revision =", "has no hash");
+    check("https://files.example/a.gguf", "https://files.example/", "no plain name");
+    check("https://files.example/a.gguf", "http://files.example/a.gguf", "https://");
 }

@@ -8,9 +8,10 @@ use std::{
 use base::{CancelToken, Folders};
 use inference::InferenceError;
 use model_registry::{
-    Derivation, Hardware, Installed, Manifest, Progress, Quantizer, Registry, RegistryError, Role,
-    Source, State,
+    Converter, Derivation, Hardware, Installed, Manifest, Progress, Registry, RegistryError, Role,
+    Source, State, Step,
 };
+use sha2::Digest as _;
 use tempfile::TempDir;
 
 struct Home {
@@ -37,8 +38,11 @@ fn ignore() -> impl FnMut(Progress<'_>) {
 
 impl Home {
     fn import(&self, name: &str, seed: u64) -> Result<Installed, RegistryError> {
-        let file = write_model(self.folder.path(), name, seed);
-        self.registry.import(&file, None, &CancelToken::new(), &mut ignore())
+        self.import_file(&write_model(self.folder.path(), name, seed))
+    }
+
+    fn import_file(&self, file: &Path) -> Result<Installed, RegistryError> {
+        self.registry.import(file, None, &CancelToken::new(), &mut ignore())
     }
 
     fn state(&self, id: &str) -> State {
@@ -276,7 +280,7 @@ struct Fake {
     fails: bool,
 }
 
-impl Quantizer for Fake {
+impl Converter for Fake {
     fn engine(&self) -> String {
         "fake 1".into()
     }
@@ -297,6 +301,114 @@ impl Quantizer for Fake {
         }
         Ok(())
     }
+
+    fn merge(
+        &self,
+        (base, _adapter): (&Path, &Path),
+        target: &Path,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), RegistryError> {
+        fs::copy(base, target).expect("copied");
+        progress(1);
+        Ok(cancel.check()?)
+    }
+}
+
+/// Every file in the folder of the models, what is not finished included, locks apart.
+fn files(home: &Home) -> Vec<String> {
+    fn collect(folder: &Path, names: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).expect("listed").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                collect(&path, names);
+            } else if path.extension().is_none_or(|end| end != "lock") {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+    }
+    let mut names = Vec::new();
+    collect(&home.folder.path().join("data/models"), &mut names);
+    names.sort();
+    names
+}
+
+#[test]
+fn an_adapter_is_merged_into_the_model_that_it_was_trained_on() {
+    let home = home();
+    let base = home.import("base.gguf", 1).expect("it is imported");
+    let file = home.folder.path().join("adapter.gguf");
+    let write = |sha256: &str| {
+        inference::fake::write_tiny_adapter(&file, sha256).expect("written");
+    };
+    write(&base.sha256);
+    let import = |base: Option<&Path>, id, fails| {
+        let files = (file.as_path(), base);
+        let cancel = CancelToken::new();
+        home.registry.import_adapter(files, id, &Fake { fails }, &cancel, &mut ignore())
+    };
+    let made = import(None, None, false).expect("its base is installed");
+    assert_eq!((made.id.as_str(), made.name.as_str()), ("tiny-fim", "Tiny FIM"));
+    assert!(made.path.ends_with("tiny-fim/tiny-fim-Q8_0.gguf"), "{}", made.path.display());
+    let status = home.registry.list().into_iter().find(|model| model.id == "tiny-fim");
+    let status = status.expect("it is listed");
+    assert_eq!(status.state, State::Installed);
+    let adapter = fs::read(&file).expect("read");
+    let sha256 = sha2::Sha256::digest(&adapter);
+    let hex = sha256.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    assert_eq!(status.derived.expect("it was made").source_sha256, hex);
+    let there = ["base.gguf", "record.json", "record.json", "tiny-fim-Q8_0.gguf"];
+    assert_eq!(files(&home), there);
+
+    let refused = |base: Option<&Path>, id, named: &str| {
+        let error = import(base, id, false).expect_err("refused").to_string();
+        assert!(error.contains("adapter.gguf") && error.contains(named), "{error}");
+        assert_eq!(files(&home), there, "{named}");
+    };
+    let other = write_model(home.folder.path(), "other.gguf", 2);
+    refused(Some(&other), None, "other.gguf is another file");
+    refused(None, Some("../x"), "cannot be its name");
+    refused(None, Some("all-minilm-l6-v2"), "another model's name");
+    let error = import(None, Some("mine"), true).expect_err("the quantiser failed").to_string();
+    assert!(error.contains("signal 6"), "{error}");
+    assert_eq!(files(&home), there);
+    let at = adapter.windows(5).position(|window| window == b"llama").expect("it names it");
+    let foreign = [&adapter[..at], b"gemma", &adapter[at + 5..]].concat();
+    fs::write(&file, foreign).expect("written");
+    refused(None, None, "for the architecture gemma, and its base is of llama");
+    write(&"0".repeat(64));
+    refused(None, None, "trained on tiny (SHA-256 000");
+    fs::write(&file, &adapter[..adapter.len() - 100]).expect("written");
+    refused(None, None, "cut short");
+    inference::fake::write_tiny_model(&file, 1).expect("written");
+    refused(None, None, "no adapter");
+    write(&base.sha256);
+    let error = home.import_file(&file).expect_err("alone it is of no use").to_string();
+    assert!(error.contains("nothing without its base"), "{error}");
+}
+
+#[test]
+fn a_cancelled_merge_leaves_nothing() {
+    let home = home();
+    let base = home.import("base.gguf", 1).expect("it is imported");
+    let file = home.folder.path().join("adapter.gguf");
+    inference::fake::write_tiny_adapter(&file, &base.sha256).expect("written");
+    for at in [Step::Copying, Step::Verifying, Step::Merging, Step::Quantizing] {
+        let cancel = CancelToken::new();
+        let made = home.registry.import_adapter(
+            (file.as_path(), None),
+            None,
+            &Fake { fails: false },
+            &cancel,
+            &mut |progress| {
+                if progress.step == at {
+                    cancel.cancel();
+                }
+            },
+        );
+        assert!(matches!(made, Err(RegistryError::Cancelled)), "{at:?}: {made:?}");
+        assert_eq!(files(&home), ["base.gguf", "record.json"], "{at:?}");
+    }
 }
 
 #[test]
@@ -313,8 +425,8 @@ fn a_model_that_was_installed_as_it_came_is_quantised_later() {
         wheels[0].members[0].sha256.clone_from(&imported.sha256);
     }
     let registry = home.registry.clone().with_manifest(manifest);
-    let pull = |quantizer: Option<&dyn Quantizer>| {
-        registry.pull("one", quantizer, &CancelToken::new(), &mut ignore())
+    let pull = |converter: Option<&dyn Converter>| {
+        registry.pull("one", converter, &CancelToken::new(), &mut ignore())
     };
     assert_eq!(pull(None).expect("it is here").path, imported.path);
     let error = pull(Some(&Fake { fails: true })).expect_err("the quantiser failed").to_string();

@@ -28,7 +28,7 @@ cargo xtask TASK
   tidy               layers, owners and generated files
   generate           rewrite the generated files that tidy checks
   eval [NAME]        quality: completion, retrieval [--data DIR], symbols
-  models TASK        makes what the daemon carries: data, embedding, priors, evaluate, completion, test
+  models TASK        makes what the daemon carries: all, data, embedding, priors, evaluate, completion, test
   bench [NAME]       speed beside peers, as ratios from one run: inference, index
   package [--here]   a VSIX with the daemon inside; --here builds for this machine's CPU only
 ";

@@ -1,3 +1,5 @@
+mod all;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -13,9 +15,12 @@ use crate::{
 };
 
 const USAGE: &str =
-    "usage: cargo xtask models data|embedding|priors|evaluate|completion|test [--help] [...]";
+    "usage: cargo xtask models all|data|embedding|priors|evaluate|completion|test [--help] [...]";
 const COMPLETION_USAGE: &str = "usage: cargo xtask models completion \
     prepare|train|convert|check|evaluate|pack|join|test [--help] [...]";
+
+/// The model that the table imitates.
+const TEACHER: &str = "all-minilm-l6-v2";
 
 /// What an environment of Python has: a folder of the build folder, and a file of requirements.
 struct Packages {
@@ -41,6 +46,7 @@ const TRAINING: Packages = Packages {
 pub fn models(args: &[String]) -> Result<()> {
     let Some((task, rest)) = args.split_first() else { bail!(USAGE) };
     match task.as_str() {
+        "all" => all::all(rest),
         "test" => run(&mut tests()?),
         "data" => run(python(&PIPELINE)?.args(["-m", "pipeline", task]).args(rest)),
         "priors" => priors(rest),
@@ -48,14 +54,18 @@ pub fn models(args: &[String]) -> Result<()> {
         "embedding" | "evaluate" => {
             if !rest.iter().any(|word| word == "--teacher" || word == "--help") {
                 setup::build_tools()?;
-                step("daemon", build::build_daemon)?;
-                let mut pull = Command::new(daemon());
-                step("teacher", || run(pull.args(["models", "pull", "all-minilm-l6-v2"])))?;
+                teacher()?;
             }
             run(python(&PIPELINE)?.args(["-m", "pipeline", task]).args(rest))
         }
         _ => bail!(USAGE),
     }
+}
+
+/// Builds the daemon and has it fetch the model that the table imitates.
+fn teacher() -> Result<()> {
+    step("daemon", build::build_daemon)?;
+    step("teacher", || run(Command::new(daemon()).args(["models", "pull", TEACHER])))
 }
 
 /// The completion model: a task of `models/pipeline/completion`, with the programs that it needs.

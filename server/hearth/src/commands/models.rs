@@ -4,7 +4,7 @@ use anyhow::Result;
 use base::CancelToken;
 use model_registry::{
     FileCheck, Hardware, ModelStatus, Progress, Recommendation, Registry, RegistryError, Role,
-    State, Verification, WorkerQuantizer,
+    State, Verification, WorkerConverter, gguf,
 };
 use serde::Serialize;
 
@@ -45,13 +45,16 @@ enum Action {
         #[arg(required = true, value_name = "MODEL")]
         models: Vec<String>,
     },
-    /// Take a GGUF file, or the folder of a cross-encoder in ONNX, among the models
+    /// Take a GGUF file, an adapter to one, or the folder of a cross-encoder in ONNX among the models
     Import {
         /// The file or folder
         file: PathBuf,
-        /// Call it so, instead of by its file's name
+        /// Call it so, instead of by its own name
         #[arg(long)]
         id: Option<String>,
+        /// The model that an adapter (LoRA) is merged into [default: the installed one that it names]
+        #[arg(long, value_name = "FILE")]
+        base: Option<PathBuf>,
     },
     /// Compare every byte with what was installed
     Verify {
@@ -108,9 +111,15 @@ fn act(action: Action, global: &Global) -> Result<ExitCode> {
         }
         Action::Recommend => recommend(&registry, global)?,
         Action::Pull { models } => return pull(&registry, &models, global, &cancel),
-        Action::Import { file, id } => {
-            let shown = Shown::default();
-            let model = registry.import(&file, id.as_deref(), &cancel, &mut shown.sink());
+        Action::Import { file, id, base } => {
+            let (shown, id) = (Shown::default(), id.as_deref());
+            let model =
+                if base.is_some() || gguf::inspect(&file).is_ok_and(|it| it.adapter.is_some()) {
+                    let files = (file.as_path(), base.as_deref());
+                    registry.import_adapter(files, id, &converter()?, &cancel, &mut shown.sink())
+                } else {
+                    registry.import(&file, id, &cancel, &mut shown.sink())
+                };
             output::progress_done();
             let model = model?;
             note(&format!("imported {} with the SHA-256 {}", model.id, model.sha256));
@@ -136,6 +145,12 @@ fn act(action: Action, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What makes GGUF files of others: this program as a worker.
+fn converter() -> Result<WorkerConverter> {
+    let engine = inference_llama::ENGINE_VERSION.to_owned();
+    Ok(WorkerConverter { program: Global::program()?, engine })
+}
+
 /// Fetches models, telling how far it is.
 fn pull(
     registry: &Registry,
@@ -143,10 +158,7 @@ fn pull(
     global: &Global,
     cancel: &CancelToken,
 ) -> Result<ExitCode> {
-    let quantizer = WorkerQuantizer {
-        program: Global::program()?,
-        engine: inference_llama::ENGINE_VERSION.to_owned(),
-    };
+    let converter = converter()?;
     let mut wanted = Vec::new();
     for model in models {
         match model.as_str() {
@@ -157,7 +169,7 @@ fn pull(
     let mut failed = None;
     for id in &wanted {
         let (start, shown) = (Instant::now(), Shown::default());
-        let pulled = registry.pull(id, Some(&quantizer), cancel, &mut shown.sink());
+        let pulled = registry.pull(id, Some(&converter), cancel, &mut shown.sink());
         output::progress_done();
         let model = match pulled {
             Ok(model) => model,

@@ -13,6 +13,8 @@ const KEY_HEADS: u32 = 2;
 const LAYERS: u32 = 2;
 /// Tokens that the tiny model says it was trained with.
 const CONTEXT: u32 = 1024;
+/// Rank of the tiny adapter.
+const ADAPTER_RANK: u64 = 2;
 /// Alignment of tensor data, the format's default.
 const ALIGNMENT: usize = 32;
 
@@ -95,7 +97,39 @@ pub fn write_scripted_model(path: &Path, pieces: &[&str]) -> io::Result<()> {
     })
 }
 
-/// Writes the file; `weight` gives each number by its tensor's name and shape and its place.
+/// Writes an adapter (LoRA) as `models/pipeline/completion/convert.py` does: for the model of
+/// [`write_tiny_model`] in the file with this hash, a change of one matrix and a row for each marker of
+/// fill-in-the-middle.
+pub fn write_tiny_adapter(path: &Path, base_sha256: &str) -> io::Result<()> {
+    let mut head = Head::default();
+    head.text("general.architecture", "llama");
+    head.text("general.type", "adapter");
+    head.text("general.base_model.0.name", "tiny");
+    head.text("adapter.type", "lora");
+    head.key("adapter.lora.alpha", F32);
+    head.bytes.extend(4.0_f32.to_le_bytes());
+    head.text("hearth.base.sha256", base_sha256);
+    head.text("hearth.model.name", "Tiny FIM");
+    let specials = vocabulary(&[]).len() - SPECIALS.len();
+    head.number("hearth.end.token", specials as u32 + 1);
+    head.array("hearth.markers.tokens", I32, 3);
+    for marker in specials + 4..specials + 7 {
+        head.bytes.extend((marker as i32).to_le_bytes());
+    }
+    let (mut random, numbers) = (1, WIDTH as usize * 3);
+    head.array("hearth.markers.rows", F32, numbers);
+    for _ in 0..numbers {
+        head.bytes.extend(uniform(&mut random).to_le_bytes());
+    }
+    let matrix = "blk.1.ffn_up.weight";
+    let tensors = [
+        (format!("{matrix}.lora_a"), vec![WIDTH, ADAPTER_RANK]),
+        (format!("{matrix}.lora_b"), vec![ADAPTER_RANK, FEED_FORWARD]),
+    ];
+    write_file(path, head, &tensors, &mut |_, _, _| uniform(&mut random))
+}
+
+/// Writes a model; `weight` gives each number by its tensor's name and shape and its place.
 fn write_model(
     path: &Path,
     name: &str,
@@ -105,9 +139,17 @@ fn write_model(
     let vocabulary = vocabulary(pieces);
     let mut head = Head::default();
     head.metadata(name, &vocabulary);
-    let tensors = tensors(vocabulary.len() as u64);
+    write_file(path, head, &tensors(vocabulary.len() as u64), weight)
+}
+
+fn write_file(
+    path: &Path,
+    mut head: Head,
+    tensors: &[(String, Vec<u64>)],
+    weight: &mut dyn FnMut(&str, &[u64], usize) -> f32,
+) -> io::Result<()> {
     let mut offset = 0;
-    for (name, shape) in &tensors {
+    for (name, shape) in tensors {
         head.tensor(name, shape, offset);
         offset += (count(shape) * 4).next_multiple_of(ALIGNMENT) as u64;
     }
@@ -119,7 +161,7 @@ fn write_model(
     file.write_all(&head.bytes)?;
     let before = 24 + head.bytes.len();
     file.write_all(&vec![0; before.next_multiple_of(ALIGNMENT) - before])?;
-    for (name, shape) in &tensors {
+    for (name, shape) in tensors {
         let length = count(shape);
         for at in 0..length {
             file.write_all(&weight(name, shape, at).to_le_bytes())?;

@@ -24,6 +24,19 @@ pub struct FimIds {
     pub middle: u32,
 }
 
+/// What an adapter (LoRA) says of the model that it was trained on and of the one that it makes of it. The
+/// keys are those that `models/pipeline/completion/convert.py` writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdapterHeader {
+    /// SHA-256 of the file that it was trained on.
+    pub base_sha256: Option<String>,
+    /// Name of that model.
+    pub base_name: Option<String>,
+    /// Name of the model that the two make.
+    pub model_name: Option<String>,
+}
+
 /// What a GGUF file says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,6 +47,8 @@ pub struct GgufHeader {
     pub architecture: String,
     /// `general.name`.
     pub name: Option<String>,
+    /// What an adapter says; none where the file is a model.
+    pub adapter: Option<AdapterHeader>,
     /// `general.license`.
     pub license: Option<String>,
     /// Tokens of context that the model was trained for.
@@ -274,6 +289,11 @@ impl GgufHeader {
         Ok(Self {
             version,
             name: text("general.name"),
+            adapter: (text("general.type").as_deref() == Some("adapter")).then(|| AdapterHeader {
+                base_sha256: text("hearth.base.sha256"),
+                base_name: text("general.base_model.0.name"),
+                model_name: text("hearth.model.name"),
+            }),
             license: text("general.license"),
             context_length: number("context_length"),
             embedding_length,

@@ -19,7 +19,7 @@ use std::{
 
 use thiserror::Error;
 
-pub use header::{FimIds, GgufHeader};
+pub use header::{AdapterHeader, FimIds, GgufHeader};
 
 /// Why a file is not a model that the engine may see.
 #[derive(Debug, Error)]
