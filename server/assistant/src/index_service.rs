@@ -121,6 +121,7 @@ impl IndexService {
             indexer.update(cancel, progress)
         };
         self.end_first_pass();
+        indexer.read_history(cancel);
         Ok(report?)
     }
 

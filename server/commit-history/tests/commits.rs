@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use base::CancelToken;
-use commit_history::{Commit, HistoryError, commits, head};
+use commit_history::{Commit, Commits, HistoryError, commits, head};
 use gix::{
     ObjectId, Repository,
     objs::{
@@ -57,6 +57,10 @@ impl Fixture {
     /// A commit of these files and no others, checked out as `HEAD`.
     fn commit(&mut self, message: &str, parents: &[ObjectId], files: &[(&str, &str)]) -> ObjectId {
         let tree = self.tree(&files.iter().copied().collect());
+        self.commit_tree(message, parents, tree)
+    }
+
+    fn commit_tree(&mut self, message: &str, parents: &[ObjectId], tree: ObjectId) -> ObjectId {
         self.made += 1;
         let time = gix::date::Time::new(BEGUN + self.made, 0);
         let someone =
@@ -90,7 +94,8 @@ fn check(folder: &Path, expected: &[(&str, &[&str])]) {
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         })
         .collect();
-    assert_eq!(commits(folder, &CancelToken::new()).unwrap(), expected);
+    let found = commits(folder, &CancelToken::new()).unwrap();
+    assert_eq!(found, Commits { commits: expected, whole: true });
 }
 
 #[test]
@@ -142,10 +147,18 @@ fn merges_and_commits_of_many_files_say_nothing() {
 #[test]
 fn messages_lose_who_signed_them_and_end_somewhere() {
     let mut fixture = Fixture::new();
-    let long = format!("long\n{}\n{}", "x".repeat(900), "y".repeat(900));
-    let first = fixture.commit("a: b\n\nSigned-off-by: A <a@example.org>\n", &[], &[("a", "1")]);
-    fixture.commit(&long, &[first], &[("a", "2")]);
-    fixture.check("", &[(&format!("long\n{}", "x".repeat(900)), &["a"]), ("a: b", &["a"])]);
+    let mut check = |raw: &str, expected: &str| {
+        fixture.made += 1;
+        let text = fixture.made.to_string();
+        let before = fixture.repository.head_id().ok().map(gix::Id::detach);
+        fixture.commit(raw, before.as_slice(), &[("a", &text)]);
+        let found = commits(fixture.folder.path(), &CancelToken::new()).unwrap();
+        assert_eq!(found.commits[0].message, expected, "{raw:?}");
+    };
+    check("a: b\n\nSigned-off-by: A <a@example.org>\nCc: B <b@example.org>\n", "a: b");
+    check("tree-sitter: take empty input", "tree-sitter: take empty input");
+    check("a\n\nwhy: b\nand so on\n", "a\n\nwhy: b\nand so on");
+    check(&"ä".repeat(900), &"ä".repeat(500));
 }
 
 #[test]
@@ -159,23 +172,72 @@ fn without_a_commit_or_a_repository_there_is_nothing() {
 }
 
 #[test]
-fn what_is_damaged_is_an_error_or_the_end() {
+fn what_is_damaged_is_an_error_or_told() {
     let mut fixture = Fixture::new();
     let first = fixture.commit("begin", &[], &[("a.rs", "1")]);
     fixture.commit("change a", &[first], &[("a.rs", "2")]);
     let first = first.to_string();
     let object = fixture.folder.path().join(".git/objects").join(&first[..2]).join(&first[2..]);
-    let mut permissions = fs::metadata(&object).unwrap().permissions();
-    #[expect(clippy::permissions_set_readonly_false, reason = "a file of this test's own")]
-    permissions.set_readonly(false);
-    fs::set_permissions(&object, permissions).unwrap();
+    fs::remove_file(&object).unwrap();
     fs::write(&object, b"not an object").unwrap();
-    fixture.check("", &[]);
+    let found = commits(fixture.folder.path(), &CancelToken::new()).unwrap();
+    assert_eq!(found, Commits { commits: Vec::new(), whole: false });
     fs::write(fixture.folder.path().join(".git/config"), "[core\n").unwrap();
     let error = head(fixture.folder.path()).unwrap_err();
     let HistoryError::Unreadable { folder, reason } = &error else { panic!("{error}") };
     assert_eq!(folder, fixture.folder.path());
     assert!(!reason.is_empty());
+}
+
+#[test]
+fn a_file_in_place_of_the_repository_names_it() {
+    let mut fixture = Fixture::new();
+    fixture.commit("begin", &[], &[("a.rs", "1")]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let git = elsewhere.path().join("its.git");
+    fs::rename(fixture.folder.path().join(".git"), &git).unwrap();
+    let name = |text: String| fs::write(fixture.folder.path().join(".git"), text).unwrap();
+    name(format!("gitdir: {}\n", git.display()));
+    fixture.check("", &[("begin", &["a.rs"])]);
+    for text in ["gitdir: /nowhere\n", "something else\n", ""] {
+        name(text.to_owned());
+        assert_eq!(head(fixture.folder.path()).unwrap(), None, "{text:?}");
+    }
+}
+
+#[test]
+fn a_tree_without_end_is_passed_over() {
+    let mut fixture = Fixture::new();
+    let mut oid = fixture.tree(&BTreeMap::from([("a.rs", "1")]));
+    for _ in 0..12 {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let entries =
+            names.map(|name| Entry { mode: EntryKind::Tree.into(), filename: name.into(), oid });
+        oid = fixture.repository.write_object(Tree { entries: entries.into() }).unwrap().detach();
+    }
+    let first = fixture.commit_tree("ten to the twelfth", &[], oid);
+    fixture.commit("one", &[first], &[("a.rs", "1")]);
+    let found = commits(fixture.folder.path(), &CancelToken::new()).unwrap();
+    assert_eq!(found, Commits { commits: Vec::new(), whole: true });
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_not_opened() {
+    for name in ["HEAD", "config", "packed-refs", "shallow", "commondir", "refs/heads/main"] {
+        let mut fixture = Fixture::new();
+        fixture.commit("begin", &[], &[("a.rs", "1")]);
+        let git = fixture.folder.path().join(".git");
+        fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+        let path = git.join(name);
+        drop(fs::remove_file(&path));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert_eq!(head(fixture.folder.path()).unwrap(), None, "{name}");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert_eq!(head(fixture.folder.path()).unwrap(), None, "{name}");
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    io,
+    fs, io,
+    path::Path,
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -11,6 +12,7 @@ use base::CancelToken;
 use commit_history::{Commit, HistoryError};
 use lexical_index::{Query, Tokens};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use vfs::Workspace;
 
 use crate::indexer::Shared;
@@ -20,8 +22,8 @@ const K1: f32 = 1.2;
 const B: f32 = 0.75;
 /// How many commits that resemble a question say which files it is about.
 const MOST_ALIKE: usize = 50;
-/// How many files they propose at most.
-const MOST_FILES: usize = 30;
+/// How many files they propose at most: fewer than an answer shows, so that what is named comes up beside them.
+const MOST_FILES: usize = 8;
 
 /// The messages of a workspace's commits, with the files that each changed. That a text resembles what was
 /// said about earlier changes tells which files it is about: the recipe for finding the files that a report of a
@@ -102,7 +104,7 @@ impl History {
             .filter(|(alike, _)| *alike > 0.0)
             .map(|(alike, commit)| (alike / most, commit))
             .collect();
-        // A stable order: of commits that are as much alike the newer ones count.
+        // A stable order: of a repository's commits that are as much alike the newer ones count.
         best.sort_by(|a, b| b.0.total_cmp(&a.0));
         best.truncate(MOST_ALIKE);
         let mut shares: FxHashMap<u32, f32> = FxHashMap::default();
@@ -135,48 +137,105 @@ pub(crate) struct Known {
     heads: Option<Vec<Option<String>>>,
 }
 
+/// What is kept beside the index, for the next process. Behind a hash of its bytes: what is damaged is read anew.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Of how it was read; another number makes it anew.
+    version: u32,
+    heads: Vec<Option<String>>,
+    commits: Commits,
+}
+
+/// Its name in the index's folder.
+pub(crate) const KEPT: &str = "history.json";
+
 impl Known {
-    /// The history, where other commits are checked out than when it was last read.
-    pub(crate) fn refresh(
+    /// Has the history read again the next time.
+    pub(crate) fn forget(&mut self) {
+        self.heads = None;
+    }
+
+    /// The history, where other commits are checked out than when it was last read. What cannot be read
+    /// leaves everything as it was.
+    fn refresh(
         &mut self,
-        workspace: &Workspace,
+        shared: &Shared,
         cancel: &CancelToken,
-    ) -> Option<History> {
-        let heads: Vec<Option<String>> = workspace
-            .roots()
-            .iter()
-            .map(|root| commit_history::head(root).unwrap_or_else(|error| told(&error)))
-            .collect();
+    ) -> Result<Option<History>, HistoryError> {
+        let roots = shared.workspace.roots().iter();
+        let heads: Vec<Option<String>> =
+            roots.map(|root| commit_history::head(root)).collect::<Result<_, _>>()?;
         if self.heads.as_ref() == Some(&heads) {
+            return Ok(None);
+        }
+        let path = shared.folder.join(KEPT);
+        let kept = match Kept::load(&path) {
+            Some(kept) if kept.heads == heads => kept,
+            _ => {
+                let (commits, whole) = read(&shared.workspace, cancel)?;
+                let kept = Kept { version: commit_history::VERSION, heads, commits };
+                if whole
+                    && !shared.is_read_only()
+                    && let Err(error) = kept.save(&path)
+                {
+                    tracing::debug!(%error, "the history is read again next time");
+                }
+                kept
+            }
+        };
+        self.heads = Some(kept.heads);
+        Ok(Some(History::new(kept.commits)))
+    }
+}
+
+/// Messages with the paths of their files in the workspace.
+type Commits = Vec<(String, Vec<Arc<str>>)>;
+
+/// The commits of all roots, and whether none was left out that could not be read.
+fn read(workspace: &Workspace, cancel: &CancelToken) -> Result<(Commits, bool), HistoryError> {
+    let (mut commits, mut whole) = (Commits::new(), true);
+    for root in workspace.roots() {
+        let of_root = commit_history::commits(root, cancel)?;
+        whole &= of_root.whole;
+        let mut paths: HashMap<String, Option<Arc<str>>> = HashMap::new();
+        commits.extend(of_root.commits.into_iter().map(|Commit { message, paths: files }| {
+            let files = files.into_iter().filter_map(|path| {
+                let absolute = root.join(&path);
+                let known = paths.entry(path);
+                known.or_insert_with(|| Some(workspace.relative(&absolute)?.into())).clone()
+            });
+            (message, files.collect())
+        }));
+    }
+    Ok((commits, whole))
+}
+
+impl Kept {
+    fn load(path: &Path) -> Option<Self> {
+        let bytes = fs::read(path).ok()?;
+        let (hash, json) = bytes.split_first_chunk::<{ blake3::OUT_LEN }>()?;
+        if blake3::hash(json) != *hash {
             return None;
         }
-        let mut commits: Vec<(String, Vec<Arc<str>>)> = Vec::new();
-        for root in workspace.roots() {
-            let of_root = match commit_history::commits(root, cancel) {
-                Ok(commits) => commits,
-                Err(HistoryError::Cancelled(_)) => return None,
-                Err(error) => told(&error),
-            };
-            let mut paths: HashMap<String, Option<Arc<str>>> = HashMap::new();
-            commits.extend(of_root.into_iter().map(|Commit { message, paths: files }| {
-                let files = files.into_iter().filter_map(|path| {
-                    let absolute = root.join(&path);
-                    let known = paths.entry(path);
-                    known.or_insert_with(|| Some(workspace.relative(&absolute)?.into())).clone()
-                });
-                (message, files.collect())
-            }));
-        }
-        self.heads = Some(heads);
-        Some(History::new(commits))
+        let kept: Self = serde_json::from_slice(json).ok()?;
+        (kept.version == commit_history::VERSION).then_some(kept)
+    }
+
+    fn save(&self, path: &Path) -> io::Result<()> {
+        let json = serde_json::to_vec(self)?;
+        let mut bytes = blake3::hash(&json).as_bytes().to_vec();
+        bytes.extend(json);
+        base::write_atomic(path, &bytes)
     }
 }
 
 impl Shared {
     /// Takes up the history of the workspace's repositories where it has moved on.
     pub(crate) fn refresh_history(&self, cancel: &CancelToken) {
-        if let Some(history) = self.history.lock().refresh(&self.workspace, cancel) {
-            self.publish_history(Arc::new(history));
+        match self.history.lock().refresh(self, cancel) {
+            Ok(Some(history)) => self.publish_history(Arc::new(history)),
+            Ok(None) | Err(HistoryError::Cancelled(_)) => {}
+            Err(error) => tracing::debug!(%error, "searches do with the history that is known"),
         }
     }
 }
@@ -191,12 +250,6 @@ pub(crate) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
             }
         }
     })
-}
-
-/// Nothing, where there is nothing to be read: searches do without.
-fn told<T: Default>(error: &HistoryError) -> T {
-    tracing::debug!(%error, "searches do without the history");
-    T::default()
 }
 
 #[cfg(test)]

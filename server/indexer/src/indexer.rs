@@ -223,10 +223,13 @@ impl Indexer {
         cancel: &CancelToken,
         progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<IndexReport, IndexError> {
-        thread::scope(|scope| {
-            scope.spawn(|| self.shared.refresh_history(cancel));
-            self.shared.update(cancel, progress)
-        })
+        self.shared.update(cancel, progress)
+    }
+
+    /// Takes up what commits say where others are checked out than before, and waits for it. A workspace that is
+    /// [watched](Self::watch) does so by itself.
+    pub fn read_history(&self, cancel: &CancelToken) {
+        self.shared.refresh_history(cancel);
     }
 
     /// Throws the stored index away and makes it anew. In a process that only reads it this is an
@@ -239,6 +242,7 @@ impl Indexer {
         if let Role::Writer(writer) = &mut *self.shared.role.lock() {
             writer.clear(&self.shared.folder)?;
         }
+        self.shared.history.lock().forget();
         self.shared.update(cancel, progress)
     }
 

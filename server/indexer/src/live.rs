@@ -469,6 +469,7 @@ impl Live {
             Watcher::new(move |event| match event {
                 WatchEvent::Dirty(paths) => shared.queue.dirty(&paths),
                 WatchEvent::Rescan => shared.queue.folders_moved(),
+                WatchEvent::Repository => drop(shared.history_changed.put(())),
             })
         });
         let directories = Arc::clone(&shared.directories.lock());

@@ -48,7 +48,11 @@ pub(crate) struct Parts {
 pub(crate) struct Base {
     pub(crate) files: HashMap<Arc<str>, Arc<FileRows>>,
     by_id: FxHashMap<u64, Arc<FileRows>>,
+    /// Number of files that are indexed.
+    indexed: usize,
     chunks: usize,
+    /// The files that are indexed as plain text for a reason.
+    plain: Vec<Arc<FileRows>>,
     /// The vectors of all files, as they lie in memory; read when they are first searched.
     vectors: OnceLock<Vec<(Matrix, Arc<FileRows>)>>,
     /// The contents of all files were read.
@@ -90,9 +94,16 @@ impl Base {
     pub(crate) fn new(files: HashMap<Arc<str>, Arc<FileRows>>, lexical: LexicalReader) -> Self {
         let by_id =
             files.values().map(|rows| (rows.file.id.cast_unsigned(), Arc::clone(rows))).collect();
-        let chunks = files.values().map(|rows| rows.chunk_count()).sum();
+        let (mut indexed, mut chunks, mut plain) = (0, 0, Vec::new());
+        for rows in files.values().filter(|rows| is_indexed(rows)) {
+            indexed += 1;
+            chunks += rows.chunk_count();
+            if rows.file.plain.is_some() {
+                plain.push(Arc::clone(rows));
+            }
+        }
         let (vectors, loaded) = (OnceLock::new(), OnceLock::new());
-        Self { files, by_id, chunks, vectors, loaded, lexical }
+        Self { files, by_id, indexed, chunks, plain, vectors, loaded, lexical }
     }
 
     /// The rows of the file with this row id.
@@ -153,6 +164,11 @@ impl Fresh {
         let number = number(path, base);
         Self { number, rows: None, hash: None, text: None, documents: Vec::new() }
     }
+}
+
+/// Whether a file has rows to be found, rather than a reason why it was left out.
+fn is_indexed(rows: &FileRows) -> bool {
+    rows.file.skipped.is_none()
 }
 
 /// A number that no other file has: that of the store, or one made from the path.
@@ -251,6 +267,7 @@ impl IndexSnapshot {
 
     /// The same index with these commits as its history, newest first, each a message and the paths of its files: for
     /// tests.
+    #[must_use]
     pub fn with_history(&self, commits: &[(&str, &[&str])]) -> Self {
         let commits = commits.iter().map(|(message, paths)| {
             ((*message).to_owned(), paths.iter().map(|path| Arc::from(*path)).collect())
@@ -289,9 +306,7 @@ impl IndexSnapshot {
         let committed = base
             .files
             .iter()
-            .filter(|(path, rows)| {
-                rows.file.skipped.is_none() && !overlay.files.contains_key(*path)
-            })
+            .filter(|(path, rows)| is_indexed(rows) && !overlay.files.contains_key(*path))
             .map(|(_, rows)| rows);
         committed.chain(overlay.files.values().filter_map(|fresh| fresh.rows.as_ref()))
     }
@@ -307,13 +322,17 @@ impl IndexSnapshot {
         if let Some(fresh) = self.inner.overlay.files.get(path) {
             return fresh.rows.as_ref();
         }
-        self.inner.base.files.get(path).filter(|rows| rows.file.skipped.is_none())
+        self.inner.base.files.get(path).filter(|rows| is_indexed(rows))
     }
 
     /// The files that are indexed as plain text because they could not be parsed, with the reason,
     /// sorted by path.
     pub fn plain_files(&self) -> Vec<SkippedFile> {
-        let plain = self.files().filter_map(|rows| {
+        let Parts { base, overlay, .. } = &*self.inner;
+        let committed =
+            base.plain.iter().filter(|rows| !overlay.files.contains_key(&rows.file.path));
+        let newer = overlay.files.values().filter_map(|fresh| fresh.rows.as_ref());
+        let plain = committed.chain(newer).filter_map(|rows| {
             let reason = rows.file.plain.as_ref()?;
             Some(SkippedFile { path: rows.file.path.to_string(), reason: reason.to_string() })
         });
@@ -324,12 +343,21 @@ impl IndexSnapshot {
 
     /// Number of indexed files.
     pub fn file_count(&self) -> usize {
-        self.files().count()
+        self.counted(self.inner.base.indexed, |_| 1)
     }
 
     /// Number of their chunks.
     pub fn chunk_count(&self) -> usize {
-        self.files().map(|rows| rows.chunk_count()).sum()
+        self.counted(self.inner.base.chunks, FileRows::chunk_count)
+    }
+
+    /// The sum of `count` over all indexed files, of which those of the base make up `committed`.
+    fn counted(&self, committed: usize, count: impl Fn(&FileRows) -> usize) -> usize {
+        let Parts { base, overlay, .. } = &*self.inner;
+        let hidden = overlay.files.keys().filter_map(|path| base.files.get(path));
+        let hidden: usize = hidden.filter(|rows| is_indexed(rows)).map(|rows| count(rows)).sum();
+        let newer = overlay.files.values().filter_map(|fresh| fresh.rows.as_ref());
+        committed - hidden + newer.map(|rows| count(rows)).sum::<usize>()
     }
 
     /// The text of an indexed file as it is now: what is being typed, else what is on disk, which

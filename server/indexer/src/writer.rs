@@ -11,7 +11,7 @@ use lexical_index::{LexicalIndex, LexicalReader};
 use static_embedding::StaticEmbedding;
 use store::{FileRow, FileRows, IndexBatch, IndexStore, LoadedIndex, Opened};
 
-use crate::{lock::WriterLock, prepare::Prepared, report::IndexError, snapshot::Base};
+use crate::{history, lock::WriterLock, prepare::Prepared, report::IndexError, snapshot::Base};
 
 const GENERATION: &str = "lexical_generation";
 const STAMP: &str = "lexical_stamp";
@@ -282,6 +282,7 @@ impl Writer {
         self.lexical = open_lexical(folder, generation, false, &mut self.store)?;
         self.stamp = 0;
         self.uncommitted = true;
+        drop(fs::remove_file(folder.join(history::KEPT)));
         remove_older(folder, generation)
     }
 }

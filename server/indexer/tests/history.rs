@@ -18,7 +18,7 @@ use indexer::{IndexOptions, IndexSnapshot, Indexer};
 use lexical_index::{Query, QueryTerm, Tokens};
 use vfs::Workspace;
 
-/// Makes a commit of these files, all in the repository's first folder, on top of what is checked out.
+/// Makes a commit of these files, all in the repository's first folder, on the branch that is checked out.
 fn commit(folder: &Path, message: &str, files: &[(&str, &str)]) {
     let repository = gix::open(folder).or_else(|_| gix::init(folder)).unwrap();
     let parent = repository.head_id().ok();
@@ -40,7 +40,10 @@ fn commit(folder: &Path, message: &str, files: &[(&str, &str)]) {
         extra_headers: Vec::new(),
     };
     let id = repository.write_object(commit).unwrap();
-    fs::write(folder.join(".git/HEAD"), format!("{id}\n")).unwrap();
+    fs::create_dir_all(folder.join(".git/refs/heads")).unwrap();
+    fs::write(folder.join(".git/refs/heads/main"), format!("{id}\n")).unwrap();
+    // As git does at the end.
+    fs::write(folder.join(".git/index"), "").unwrap();
 }
 
 /// The files that commits propose for these words.
@@ -52,7 +55,7 @@ fn proposed(snapshot: &IndexSnapshot, words: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_update_knows_the_commits_of_every_root() {
+fn the_commits_of_every_root_are_known() {
     let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let roots = ["one", "two", "none"].map(|name| folder.path().join(name));
     for root in &roots {
@@ -63,7 +66,10 @@ fn an_update_knows_the_commits_of_every_root() {
     let workspace = Workspace::open(&roots).unwrap();
     let indexer = Indexer::open(workspace, cache.path(), IndexOptions::default()).unwrap();
     assert!(proposed(&indexer.snapshot(), "parse").is_empty());
-    let update = || indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+    let update = || {
+        indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+        indexer.read_history(&CancelToken::new());
+    };
     update();
     assert_eq!(proposed(&indexer.snapshot(), "dates"), ["a.rs"]);
     assert_eq!(proposed(&indexer.snapshot(), "numbers"), ["two/b.rs"]);
@@ -94,7 +100,62 @@ fn a_commit_is_known_soon_after_it_was_made() {
         }
     };
     until("begin", &["a.rs"]);
+    // The walks that come with watching are over, so that only the commit itself can tell of it.
+    indexer.settle();
     commit(folder.path(), "Compare colours", &[("a.rs", "1"), ("c.rs", "1")]);
-    indexer.rescan();
     until("colours", &["c.rs"]);
+}
+
+#[test]
+fn what_is_kept_is_not_read_again_and_what_is_damaged_is() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    commit(folder.path(), "Begin to parse dates", &[("a.rs", "1")]);
+    let known = || {
+        let workspace = Workspace::open(&[folder.path().to_owned()]).unwrap();
+        let indexer = Indexer::open(workspace, cache.path(), IndexOptions::default()).unwrap();
+        indexer.update(&CancelToken::new(), &mut |_| {}).unwrap();
+        indexer.read_history(&CancelToken::new());
+        proposed(&indexer.snapshot(), "dates")
+    };
+    assert_eq!(known(), ["a.rs"]);
+    // Without its other objects the repository says no more than which commit is checked out.
+    let git = folder.path().join(".git");
+    let head = fs::read_to_string(git.join("refs/heads/main")).unwrap();
+    for entry in fs::read_dir(git.join("objects")).unwrap() {
+        let entry = entry.unwrap();
+        if !head.starts_with(entry.file_name().to_str().unwrap()) {
+            fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+    assert_eq!(known(), ["a.rs"]);
+    let path = cache.path().join("history.json");
+    let mut bytes = fs::read(&path).unwrap();
+    let place = bytes.windows(5).position(|part| part == b"dates").unwrap();
+    bytes[place] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert!(known().is_empty());
+    assert_eq!(fs::read(&path).unwrap(), bytes, "what lacks a part is not kept");
+}
+
+#[test]
+fn what_cannot_be_read_leaves_what_is_known() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    commit(folder.path(), "Begin to parse dates", &[("a.rs", "1")]);
+    let workspace = Workspace::open(&[folder.path().to_owned()]).unwrap();
+    let indexer = Indexer::open(workspace, cache.path(), IndexOptions::default()).unwrap();
+    let cancelled = CancelToken::new();
+    cancelled.cancel();
+    indexer.read_history(&cancelled);
+    assert!(proposed(&indexer.snapshot(), "dates").is_empty());
+    indexer.read_history(&CancelToken::new());
+    assert_eq!(proposed(&indexer.snapshot(), "dates"), ["a.rs"], "a cancelled look counts as none");
+    let config = folder.path().join(".git/config");
+    let text = fs::read(&config).unwrap();
+    fs::write(&config, "[core\n").unwrap();
+    indexer.read_history(&CancelToken::new());
+    assert_eq!(proposed(&indexer.snapshot(), "dates"), ["a.rs"]);
+    fs::write(&config, text).unwrap();
+    commit(folder.path(), "Compare colours", &[("a.rs", "1"), ("c.rs", "1")]);
+    indexer.read_history(&CancelToken::new());
+    assert_eq!(proposed(&indexer.snapshot(), "colours"), ["c.rs"]);
 }

@@ -105,6 +105,7 @@ fn main() -> Result<()> {
         let indexer = Indexer::open(workspace, &place, IndexOptions::default())?;
         let begun = Instant::now();
         let held = indexer.update(&CancelToken::new(), &mut |_| {})?;
+        indexer.read_history(&CancelToken::new());
         writeln!(
             report,
             "{}: {} files, {} chunks, {} symbols, {:.1} MB in {:.2} s",

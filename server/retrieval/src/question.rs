@@ -7,6 +7,10 @@ const JOINED: f32 = 0.6;
 /// How much an identifier written as such counts.
 const IDENTIFIER: f32 = 2.0;
 
+/// What questions begin with.
+const ASKING: [&str; 11] =
+    ["how", "what", "where", "which", "who", "why", "when", "does", "is", "are", "can"];
+
 /// What a question asks for, taken apart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Question {
@@ -23,6 +27,8 @@ pub(crate) struct Question {
     pub(crate) brief: bool,
     /// Words that look like paths or file names.
     pub(crate) paths: Vec<String>,
+    /// Whether it is a question, by its mark or its first word, rather than words or an instruction.
+    pub(crate) asked: bool,
     /// Whether it has nothing but identifiers and paths: what is looked up rather than asked.
     pub(crate) names_only: bool,
 }
@@ -38,6 +44,8 @@ impl Question {
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let brief = words.len() <= 2;
         question.brief = brief;
+        question.asked = text.trim_end().ends_with('?')
+            || words.first().is_some_and(|word| ASKING.contains(&word.to_lowercase().as_str()));
         for (number, word) in words.iter().enumerate() {
             let quoted = word.starts_with('`');
             let word = word.trim_matches('`');
@@ -155,6 +163,13 @@ mod tests {
         assert_eq!(leading("`tailSort` pushes nodes to the end").as_deref(), Some("tailSort"));
         assert_eq!(leading("why does tailSort push nodes"), None);
         assert_eq!(leading("Sorts the tail of a list"), None);
+    }
+
+    #[test]
+    fn questions_are_told_from_instructions() {
+        let asked = |text: &str| Question::new(text, true, &mut Tokens::new()).asked;
+        assert!(["Which file holds it", "it holds what? ", "is it held"].map(asked) == [true; 3]);
+        assert!(["Hold it in a file", "isolate the writer", ""].map(asked) == [false; 3]);
     }
 
     #[test]

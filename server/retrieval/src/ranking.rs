@@ -37,6 +37,8 @@ pub struct Ranking {
     pub leading: f32,
     /// A file that commits changed which said what the question does.
     pub history: f32,
+    /// What is left of that for a question: it is about what is there, messages about what is to change.
+    pub asked_history: f32,
     /// A file that the question names.
     pub paths: f32,
     /// What the next two places of a file add to its best one, as a share of their own.
@@ -65,7 +67,8 @@ impl Default for Ranking {
             symbols: 1.0,
             mentioned: 0.3,
             leading: 0.6,
-            history: 1.0,
+            history: 2.5,
+            asked_history: 0.4,
             paths: 1.2,
             same_file: 0.05,
             further: 0.9,

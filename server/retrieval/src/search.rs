@@ -1,6 +1,5 @@
 use std::{
     borrow::Cow,
-    cell::RefCell,
     cmp::{Ordering, Reverse},
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -10,6 +9,7 @@ use std::{
 use base::CancelToken;
 use indexer::{FileRows, Found, IndexSnapshot};
 use lexical_index::Tokens;
+use parking_lot::Mutex;
 use static_embedding::Vector;
 
 use crate::{
@@ -83,13 +83,14 @@ pub fn search_deepened(
     if query.mode == SearchMode::Symbol {
         return definitions(index, query);
     }
-    thread_local! {
-        /// Words that were taken apart before.
-        static TOKENS: RefCell<Tokens> = RefCell::default();
-    }
-    TOKENS
-        .with_borrow_mut(|tokens| search_signals(index, query, ranking, deepening, cancel, tokens))
+    let mut tokens = TOKENS.lock().pop().unwrap_or_default();
+    let hits = search_signals(index, query, ranking, deepening, cancel, &mut tokens);
+    TOKENS.lock().push(tokens);
+    hits
 }
+
+/// Words that searches took apart, one set for each that ran at the same time; that of the last one is taken up next.
+static TOKENS: Mutex<Vec<Tokens>> = Mutex::new(Vec::new());
 
 fn search_signals(
     index: &IndexSnapshot,
@@ -105,13 +106,14 @@ fn search_signals(
     let hypothesis = deepening.hypothesis(query, &question, cancel);
     let hypothesis = hypothesis.as_deref();
     let accept = |path: &str| query.accepts(path);
-    let vector = deepening::first_tier(&text, hypothesis);
+    let vector =
+        (query.mode != SearchMode::Lexical).then(|| deepening::first_tier(&text, hypothesis));
     let mut candidates = Candidates::default();
     let wanted = CANDIDATES.max(query.limit * 4);
     // Words and meaning at the same time: either takes some milliseconds in a large workspace.
     let ((found, rarities), nearest) = thread::scope(|scope| {
-        let nearest = (query.mode != SearchMode::Lexical)
-            .then(|| scope.spawn(|| index.nearest(&vector, &accept, wanted)));
+        let nearest = vector.as_ref();
+        let nearest = nearest.map(|vector| scope.spawn(|| index.nearest(vector, &accept, wanted)));
         let filter = query.is_filtered().then_some(&accept as &dyn Fn(&str) -> bool);
         let found = index.find(&question.query, filter, wanted);
         (found, nearest.and_then(|nearest| nearest.join().ok()).unwrap_or_default())
@@ -123,7 +125,7 @@ fn search_signals(
     if cancel.is_cancelled() {
         return Vec::new();
     }
-    if query.mode != SearchMode::Lexical {
+    if let Some(vector) = &vector {
         candidates.add_signal(nearest, ranking.nearest, "semantic");
         if hypothesis.is_some() {
             candidates.compare_with(&deepening::first_tier(&text, None));
@@ -133,8 +135,9 @@ fn search_signals(
         for identifier in &question.identifiers {
             add_symbols(index, identifier, &question, ranking, &accept, &mut candidates);
         }
-        if query.mode == SearchMode::Hybrid {
-            add_history(index, &question, &vector, ranking, &accept, &mut candidates);
+        // What is looked up by its name is where it is defined.
+        if query.mode == SearchMode::Hybrid && !question.names_only {
+            add_history(index, &question, vector, ranking, &accept, &mut candidates);
         }
         add_paths(index, &question.paths, ranking, &accept, &mut candidates);
     }
@@ -489,6 +492,7 @@ fn add_history(
             *place = (candidate.score, *chunk);
         }
     }
+    let weight = ranking.history * if question.asked { ranking.asked_history } else { 1.0 };
     for (path, share) in index.history().files(&question.query) {
         let Some(rows) = index.file(&path).filter(|_| accept(&path)) else { continue };
         let nearest = || {
@@ -498,7 +502,7 @@ fn add_history(
         let chunk = best.get(&path).map(|(_, chunk)| *chunk);
         let chunk = chunk.or_else(|| nearest().map(|(chunk, _)| chunk)).unwrap_or(0);
         if chunk < rows.chunk_count() {
-            candidates.add(rows, chunk, ranking.history * share, "history");
+            candidates.add(rows, chunk, weight * share, "history");
         }
     }
 }

@@ -20,6 +20,8 @@ pub enum WatchEvent {
     Dirty(Vec<PathBuf>),
     /// Folders came or went, events were lost, or rules changed: everything has to be looked at.
     Rescan,
+    /// A repository was worked with: another commit may be checked out.
+    Repository,
 }
 
 /// How changes are noticed.
@@ -144,7 +146,9 @@ fn read(event: &Event) -> Option<WatchEvent> {
         return Some(WatchEvent::Rescan);
     }
     if paths.is_empty() {
-        return None;
+        // A commit ends with its writing the list of staged files.
+        let staged = inside.iter().any(|path| path.file_name().is_some_and(|name| name == "index"));
+        return staged.then_some(WatchEvent::Repository);
     }
     let folder_gone = matches!(event.kind, EventKind::Remove(RemoveKind::Folder));
     let folder = |path: &PathBuf| path.is_dir();
@@ -219,16 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn a_checkout_asks_for_a_walk() {
+    fn a_commit_is_told_and_a_checkout_asks_for_a_walk() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         fs::create_dir(root.join(".git")).unwrap();
         let (mut watcher, events) = watcher(100);
         watcher.set(std::slice::from_ref(&root), std::slice::from_ref(&root));
+        fs::write(root.join(".git/description"), "").unwrap();
         fs::write(root.join(".git/index"), "").unwrap();
-        fs::write(root.join(".git/HEAD"), "ref: refs/heads/other").unwrap();
         let first = events.recv_timeout(LONG).unwrap();
-        assert_eq!(first, WatchEvent::Rescan, "the index file says nothing, HEAD does");
+        assert_eq!(first, WatchEvent::Repository, "what is staged says nothing of the files");
+        fs::write(root.join(".git/HEAD"), "ref: refs/heads/other").unwrap();
+        wait(&events, &WatchEvent::Rescan);
     }
 
     #[test]

@@ -155,6 +155,7 @@ impl Corpus {
     /// Takes over what has changed on disk.
     pub fn update(&self) -> Result<()> {
         let report = self.indexer.update(&CancelToken::new(), &mut |_| {});
+        self.indexer.read_history(&CancelToken::new());
         report.context("the index cannot be made")?;
         Ok(())
     }
@@ -218,6 +219,7 @@ pub fn methods(place: &Place, with_model: bool) -> Vec<(&'static str, Method)> {
         mentioned: 1.0,
         leading: 1.0,
         history: 0.0,
+        asked_history: 1.0,
         paths: 0.0,
         same_file: 0.0,
         further: 1.0,

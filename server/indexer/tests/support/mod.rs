@@ -129,6 +129,9 @@ impl Tree {
         let missing: Vec<_> = fresh.iter().filter(|line| !found.contains(line)).collect();
         let extra: Vec<_> = found.iter().filter(|line| !fresh.contains(line)).collect();
         assert!(found == fresh, "{what}\nmissing: {missing:#?}\nextra: {extra:#?}");
+        assert_eq!(snapshot.file_count(), snapshot.files().count(), "{what}");
+        let chunks: usize = snapshot.files().map(|rows| rows.chunk_count()).sum();
+        assert_eq!(snapshot.chunk_count(), chunks, "{what}");
     }
 }
 

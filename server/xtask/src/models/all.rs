@@ -108,6 +108,10 @@ pub fn all(words: &[String]) -> Result<()> {
     })?;
     made.part("priors", &[&data.train_hash, &hash_of(&trainer)?], || {
         let folder = out.join(PRIORS);
+        // What another run left of a language that is no more is none of this one's.
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
         fs::create_dir_all(&folder)?;
         run(Command::new(&trainer).arg(&texts).arg(&folder))?;
         files_of(&folder)
