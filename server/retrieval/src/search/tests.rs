@@ -74,6 +74,31 @@ fn files_come_up_whose_commits_said_what_is_asked() {
 }
 
 #[test]
+fn what_is_named_comes_up_beside_what_commits_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let others: Vec<String> = (0..12).map(|number| format!("src/retry_{number}.rs")).collect();
+    let text = "/// Tries a request again.\npub fn again() {}\n";
+    let mut files: Vec<(&str, &str)> = others.iter().map(|path| (path.as_str(), text)).collect();
+    files.push(("src/http/client.rs", "pub fn open_socket() {}\n"));
+    for (path, text) in &files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let workspace = Workspace::open(&[folder.path().to_owned()]).unwrap();
+    let paths: Vec<[&str; 1]> = others.iter().map(|path| [path.as_str()]).collect();
+    let commits: Vec<(&str, &[&str])> =
+        paths.iter().map(|path| ("Retry failed requests", path.as_slice())).collect();
+    let index = IndexSnapshot::of_texts(workspace, &files).with_history(&commits);
+    for text in ["Retry failed requests in http/client.rs", "Retry failed requests of open_socket"]
+    {
+        let query = SearchQuery { text: text.to_owned(), ..SearchQuery::default() };
+        let hits = search(&index, &query, &CancelToken::new());
+        assert!(hits.iter().any(|hit| hit.path == "src/http/client.rs"), "{text}: {hits:#?}");
+    }
+}
+
+#[test]
 fn identifiers_and_paths_always_come_up() {
     let hits = check("evict_oldest", "src/cache.rs");
     assert!(hits[0].sources.contains(&"symbol") && hits[0].sources.contains(&"lexical"));
