@@ -16,6 +16,7 @@ pub fn be_polite() {
 /// waits for. It cannot be taken back.
 pub fn stand_back() {
     set_niceness(19);
+    shorten_turns();
 }
 
 /// Does `work` on a thread that [stands back](stand_back), where the calling one is to keep its priority, and waits
@@ -47,6 +48,42 @@ fn set_niceness(niceness: i32) {
     // SAFETY: takes numbers only. On Linux, process 0 is the calling thread; a refusal does no harm.
     unsafe {
         libc::setpriority(libc::PRIO_PROCESS, 0, niceness);
+    }
+}
+
+/// Has this thread, which has the lowest priority, and those that it starts run a tenth of a millisecond at a time. A turn
+/// that has begun is otherwise ended by nobody for some milliseconds, which is as long as a search takes. Known to
+/// Linux from 6.12 on (EEVDF's custom slices); others refuse, which does no harm.
+fn shorten_turns() {
+    #[cfg(target_os = "linux")]
+    {
+        /// `struct sched_attr` of `sched_setattr(2)`, as first defined.
+        #[repr(C)]
+        struct SchedAttr {
+            size: u32,
+            policy: u32,
+            flags: u64,
+            nice: i32,
+            priority: u32,
+            /// Nanoseconds.
+            runtime: u64,
+            deadline: u64,
+            period: u64,
+        }
+        let attr = SchedAttr {
+            size: size_of::<SchedAttr>() as u32,
+            policy: libc::SCHED_OTHER.cast_unsigned(),
+            flags: 0,
+            nice: 19,
+            priority: 0,
+            runtime: 100_000,
+            deadline: 0,
+            period: 0,
+        };
+        // SAFETY: the structure is as long as it says, and outlives the call; 0 is the calling thread.
+        unsafe {
+            libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0);
+        }
     }
 }
 

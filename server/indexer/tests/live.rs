@@ -6,7 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -189,7 +189,7 @@ fn wait(indexer: &Indexer, changes: &mpsc::Receiver<()>, done: impl Fn(&IndexSna
 fn changes_by_others_are_followed() {
     let setup = Setup::new(&[("a.rs", "fn alpha() {}\n")]);
     let (sender, changes) = mpsc::channel();
-    let sender = std::sync::Mutex::new(sender);
+    let sender = Mutex::new(sender);
     let on_change = move || drop(sender.lock().map(|sender| sender.send(())));
     let options = IndexOptions { on_change: Some(Arc::new(on_change)), ..IndexOptions::default() };
     let indexer = setup.open(options);
@@ -373,12 +373,19 @@ fn damage_that_opening_does_not_meet_is_mended_in_the_background() {
     bytes.chunks_mut(4096).find(is_paths).unwrap().fill(0);
     fs::write(&file, bytes).unwrap();
 
-    let indexer = setup.open(IndexOptions::default());
+    let (sender, changes) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let on_change = move || drop(sender.lock().map(|sender| sender.send(())));
+    let indexer = setup
+        .open(IndexOptions { on_change: Some(Arc::new(on_change)), ..IndexOptions::default() });
     assert_eq!(indexer.snapshot().dump(), fresh, "opening does not look there");
     indexer.watch();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !setup.cache.path().join("index.db.damaged").exists() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(changes.recv_timeout(left).is_ok(), "nobody looks");
+    }
     indexer.settle();
-    indexer.settle();
-    assert!(setup.cache.path().join("index.db.damaged").exists());
     assert_eq!(indexer.snapshot().dump(), fresh);
 }
 
