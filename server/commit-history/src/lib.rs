@@ -46,10 +46,14 @@ const MOST_ENTRIES: usize = 2000;
 const MOST_MESSAGE: usize = 1000;
 /// Bytes of decoded objects that are kept for the next commit, which shares most of its folders.
 const OBJECT_CACHE: usize = 4 << 20;
+/// Most bytes of a file that holds one name.
+const SMALL: u64 = 4 << 10;
+/// How often a name may stand for another, as git has it.
+const NAMES: usize = 5;
 /// The files of a repository that are read whole before any object is, and how long they may be.
 const READ_WHOLE: [(&str, u64); 7] = [
-    ("HEAD", 4 << 10),
-    ("commondir", 4 << 10),
+    ("HEAD", SMALL),
+    ("commondir", SMALL),
     ("config", 1 << 20),
     ("config.worktree", 1 << 20),
     ("objects/info/alternates", 64 << 10),
@@ -157,7 +161,7 @@ fn git_folder(top: &Path) -> Option<PathBuf> {
     if metadata.is_dir() {
         return Some(git);
     }
-    if !metadata.is_file() || metadata.len() > 4 << 10 {
+    if !metadata.is_file() || metadata.len() > SMALL {
         return None;
     }
     let text = fs::read_to_string(git).ok()?;
@@ -169,31 +173,46 @@ fn is_ours(path: &Path) -> bool {
     Trust::from_path_ownership(path).is_ok_and(|trust| trust == Trust::Full)
 }
 
-/// Whether what is read whole are regular files of a sensible size, or missing: a pipe would be waited for, and some
-/// devices never end.
+/// Whether what is read are regular files, and where they are read whole of a sensible size, or missing: a pipe would be
+/// waited for, and some devices never end.
 fn is_plain(git: &Path) -> bool {
     let is_file = |path: &Path, most: u64| match path.metadata() {
         Ok(metadata) => metadata.is_file() && metadata.len() <= most,
         Err(_) => true,
     };
     let mut folders = vec![git.to_owned()];
-    if is_file(&git.join("commondir"), 4 << 10)
+    if is_file(&git.join("commondir"), SMALL)
         && let Ok(common) = fs::read_to_string(git.join("commondir"))
     {
         folders.push(git.join(common.trim()));
     }
-    let whole = folders
-        .iter()
-        .all(|folder| READ_WHOLE.iter().all(|(name, most)| is_file(&folder.join(name), *most)));
-    // The branch that is checked out, if it has a file of its own.
-    let head = if whole {
-        fs::read_to_string(git.join("HEAD")).unwrap_or_default()
-    } else {
-        String::new()
-    };
-    let branch = head.strip_prefix("ref:").map(str::trim).unwrap_or_default();
-    whole
-        && folders.iter().all(|folder| branch.is_empty() || is_file(&folder.join(branch), 4 << 10))
+    let are_files =
+        |name: &str, most| folders.iter().all(|folder| is_file(&folder.join(name), most));
+    if !READ_WHOLE.iter().all(|(name, most)| are_files(name, *most)) {
+        return false;
+    }
+    // What is checked out may be named by a name, which may have a file of its own.
+    let mut named = fs::read_to_string(git.join("HEAD")).unwrap_or_default();
+    for _ in 0..NAMES {
+        let Some(name) = named.strip_prefix("ref:").map(|name| name.trim().to_owned()) else {
+            break;
+        };
+        if !are_files(&name, SMALL) {
+            return false;
+        }
+        let texts = folders.iter().map(|folder| fs::read_to_string(folder.join(&name)));
+        named = texts.flatten().next().unwrap_or_default();
+    }
+    folders.iter().all(|folder| are_objects(&folder.join("objects")))
+}
+
+/// Whether all that lies in a store of objects and in its folders are files and folders.
+fn are_objects(store: &Path) -> bool {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_usual =
+        |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
+    entries(store)
+        .all(|entry| is_usual(&entry) && entries(&entry.path()).all(|object| is_usual(&object)))
 }
 
 fn head_of(repository: &Repository) -> Option<ObjectId> {
@@ -356,4 +375,33 @@ fn message(raw: &BStr) -> String {
     };
     let cut = said.floor_char_boundary(MOST_MESSAGE);
     said.get(..cut).unwrap_or_default().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use gix::{hash::Kind, objs::tree::EntryKind};
+
+    use super::*;
+
+    /// How many of these entries a comparison sees.
+    fn seen(cancel: &CancelToken, kind: EntryKind, entries: usize) -> usize {
+        let mut files = Files::new(cancel);
+        let change = || Change::Addition {
+            entry_mode: kind.into(),
+            oid: ObjectId::null(Kind::Sha1),
+            relation: None,
+        };
+        let goes_on = |_: &usize| files.visit(change()).is_continue();
+        (0..entries).take_while(goes_on).count()
+    }
+
+    #[test]
+    fn a_comparison_ends_where_it_grows_or_is_cancelled() {
+        let cancel = CancelToken::new();
+        assert_eq!(seen(&cancel, EntryKind::Blob, 9), 9);
+        assert_eq!(seen(&cancel, EntryKind::Blob, 99), MOST_FILES);
+        assert_eq!(seen(&cancel, EntryKind::Tree, 2 * MOST_ENTRIES), MOST_ENTRIES);
+        cancel.cancel();
+        assert_eq!(seen(&cancel, EntryKind::Blob, 9), 0);
+    }
 }

@@ -224,11 +224,25 @@ fn a_tree_without_end_is_passed_over() {
 #[cfg(unix)]
 #[test]
 fn pipes_and_devices_are_not_opened() {
-    for name in ["HEAD", "config", "packed-refs", "shallow", "commondir", "refs/heads/main"] {
+    let names = [
+        "HEAD",
+        "config",
+        "packed-refs",
+        "shallow",
+        "commondir",
+        "refs/heads/main",
+        "refs/heads/other",
+        "objects/pack/pack-1.idx",
+        "objects/ab/cdef",
+    ];
+    for name in names {
         let mut fixture = Fixture::new();
         fixture.commit("begin", &[], &[("a.rs", "1")]);
         let git = fixture.folder.path().join(".git");
         fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+        if name.ends_with("other") {
+            fs::write(git.join("refs/heads/main"), "ref: refs/heads/other\n").unwrap();
+        }
         let path = git.join(name);
         drop(fs::remove_file(&path));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
