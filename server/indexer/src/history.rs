@@ -78,9 +78,9 @@ impl History {
         history
     }
 
-    /// The files that commits changed which say what `query` does, best first, from 1 for a file whose commit
-    /// says all of it in few words down to 0.
-    pub fn files(&self, query: &Query) -> Vec<(Arc<str>, f32)> {
+    /// The files that commits changed which say what `query` does, of those that are `wanted`, best first: from 1 for a file
+    /// whose commit says all of it in few words down to 0.
+    pub fn files(&self, query: &Query, wanted: impl Fn(&str) -> bool) -> Vec<(Arc<str>, f32)> {
         let mut alike = vec![0.0_f32; self.commits.len()];
         // What a message would have that is as short as can be and says every term once.
         let mut most = 0.0;
@@ -115,6 +115,8 @@ impl History {
                 *shares.entry(*file).or_default() += share;
             }
         }
+        // Many are gone by now, or have another name.
+        shares.retain(|file, _| self.paths.get(*file as usize).is_some_and(|path| wanted(path)));
         let most = shares.values().copied().fold(f32::MIN_POSITIVE, f32::max);
         let nearest = best.first().map_or(0.0, |(alike, _)| alike.min(1.0));
         let mut files: Vec<(Arc<str>, f32)> = shares
@@ -265,7 +267,8 @@ mod tests {
         });
         let terms = Tokens::new().list(words).into_iter();
         let terms = terms.map(|text| QueryTerm { text, weight: 1.0, variants: Vec::new() });
-        let found = History::new(commits).files(&Query { terms: terms.collect() });
+        let found = History::new(commits)
+            .files(&Query { terms: terms.collect() }, |path| path != "gone.rs");
         let files: Vec<&str> = found.iter().map(|(path, _)| &**path).collect();
         assert_eq!(files, expected, "for {words:?}");
         let shares: Vec<f32> = found.iter().map(|(_, share)| *share).collect();
@@ -278,7 +281,7 @@ mod tests {
         let commits: &[(&str, &[&str])] = &[
             ("Retry when the connection is reset", &["net.rs", "retry.rs"]),
             ("Reset the counter after a retry", &["retry.rs"]),
-            ("Fix a typo", &["README.md"]),
+            ("Fix a typo", &["README.md", "gone.rs"]),
         ];
         check(commits, "connection retries", &["retry.rs", "net.rs"]);
         check(commits, "typos", &["README.md"]);

@@ -50,7 +50,7 @@ fn commit(folder: &Path, message: &str, files: &[(&str, &str)]) {
 fn proposed(snapshot: &IndexSnapshot, words: &str) -> Vec<String> {
     let terms = Tokens::new().list(words).into_iter();
     let terms = terms.map(|text| QueryTerm { text, weight: 1.0, variants: Vec::new() });
-    let files = snapshot.history().files(&Query { terms: terms.collect() });
+    let files = snapshot.history().files(&Query { terms: terms.collect() }, |_| true);
     files.into_iter().map(|(path, _)| path.to_string()).collect()
 }
 

@@ -493,8 +493,9 @@ fn add_history(
         }
     }
     let weight = ranking.history * if question.asked { ranking.asked_history } else { 1.0 };
-    for (path, share) in index.history().files(&question.query) {
-        let Some(rows) = index.file(&path).filter(|_| accept(&path)) else { continue };
+    let wanted = |path: &str| index.file(path).is_some() && accept(path);
+    for (path, share) in index.history().files(&question.query, wanted) {
+        let Some(rows) = index.file(&path) else { continue };
         let nearest = || {
             let cosines = rows.vectors().cosines(vector).enumerate();
             cosines.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
