@@ -70,10 +70,12 @@ fn shorten_turns() {
             deadline: u64,
             period: u64,
         }
+        /// `SCHED_FLAG_KEEP_POLICY`: a person may have started the program with one of their choice.
+        const KEEP_POLICY: u64 = 8;
         let attr = SchedAttr {
             size: size_of::<SchedAttr>() as u32,
-            policy: libc::SCHED_OTHER.cast_unsigned(),
-            flags: 0,
+            policy: 0,
+            flags: KEEP_POLICY,
             nice: 19,
             priority: 0,
             runtime: 100_000,
