@@ -380,10 +380,9 @@ fn adapter(base_sha256: &str) -> Vec<u8> {
     std::fs::read(path).expect("read")
 }
 
-/// Models as of [`set`], and one that is made of it and of an adapter at an address.
-fn set_with_adapter(hub: &Hub, adapters: &Hub, pinned: (&str, &str)) -> Set {
-    let set = set(hub, Some(pinned.0));
-    let manifest = format!(
+/// A manifest of a model at one address, and of an adapter for it at another, each with its hash.
+fn manifest_with_adapter(model: (&str, &str), adapter: (&str, &str)) -> String {
+    format!(
         r#"
         hub = "{}"
         [[model]]
@@ -402,8 +401,14 @@ fn set_with_adapter(hub: &Hub, adapters: &Hub, pinned: (&str, &str)) -> Set {
         source = {{ kind = "url", url = "{}/tiny-adapter.gguf", sha256 = "{}" }}
         derive = {{ kind = "merge", base = "tiny", quantization = "Q8_0" }}
         "#,
-        hub.address, pinned.0, adapters.address, pinned.1
-    );
+        model.0, model.1, adapter.0, adapter.1
+    )
+}
+
+/// Models as of [`set`], and one that is made of it and of an adapter at an address.
+fn set_with_adapter(hub: &Hub, adapters: &Hub, pinned: (&str, &str)) -> Set {
+    let set = set(hub, Some(pinned.0));
+    let manifest = manifest_with_adapter((&hub.address, pinned.0), (&adapters.address, pinned.1));
     let manifest = Manifest::parse(&manifest).expect("a sound manifest");
     Set { registry: set.registry.with_manifest(manifest), home: set.home }
 }
@@ -491,27 +496,9 @@ fn a_base_whose_download_was_cancelled_is_continued() {
 #[test]
 fn an_entry_whose_base_cannot_be_told_is_refused() {
     let check = |from: &str, to: &str, named: &str| {
-        let text = format!(
-            r#"
-            hub = "https://hub.example"
-            [[model]]
-            id = "tiny"
-            name = "Tiny"
-            roles = ["chat"]
-            license = "MIT"
-            bytes = 1000
-            source = {{ kind = "hub", repository = "a/b", file = "c.gguf", sha256 = "{hash}" }}
-            [[model]]
-            id = "fim"
-            name = "Tiny FIM"
-            roles = ["completion"]
-            license = "MIT"
-            bytes = 1000
-            source = {{ kind = "url", url = "https://files.example/a.gguf", sha256 = "{hash}" }}
-            derive = {{ kind = "merge", base = "tiny", quantization = "Q8_0" }}
-            "#,
-            hash = "a".repeat(64)
-        );
+        let hash = "a".repeat(64);
+        let text =
+            manifest_with_adapter(("https://hub.example", &hash), ("https://files.example", &hash));
         let changed = text.replacen(from, to, 1);
         let parsed = Manifest::parse(&changed);
         if named.is_empty() {
@@ -524,7 +511,7 @@ fn an_entry_whose_base_cannot_be_told_is_refused() {
     check("Tiny FIM", "Tiny Fill", "");
     check("base = \"tiny\"", "base = \"huge\"", "is no model");
     check("base = \"tiny\"", "base = \"fim\"", "made of an adapter itself");
-    check("\"c.gguf\", sha256 =", "\"c.gguf\", revision =", "has no hash");
-    check("https://files.example/a.gguf", "https://files.example/", "no plain name");
-    check("https://files.example/a.gguf", "http://files.example/a.gguf", "https://");
+    check("\"tiny.gguf\", sha256 =", "\"tiny.gguf\", revision =", "has no hash");
+    check("https://files.example/tiny-adapter.gguf", "https://files.example/", "no plain name");
+    check("https://files.example/tiny-adapter.gguf", "http://files.example/a.gguf", "https://");
 }
