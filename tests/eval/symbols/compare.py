@@ -3,7 +3,7 @@
     python3 compare.py --hearth PROGRAM [--json FILE] [--list LANGUAGE]
 
 A definition of ctags is found when Hearth has one of that name in that file whose lines hold that line. A selector of
-CSS is found when all classes and identities in it are, and a writer of Ruby (`name=`) by its attribute. What ctags
+CSS is found when every class and id in it is, and a writer of Ruby (`name=`) by its attribute. What ctags
 lists and Hearth means to leave out is counted apart, by reason. Ends with 1 when less than 98 in 100 of the others
 are found. `--list` shows those that are not.
 """
@@ -130,7 +130,7 @@ def left_out(tag: dict[str, str], language: str) -> str | None:
         if kind == "function" and name.endswith("=") and f"{name}()" in pattern:
             return "an empty array, which ctags takes for a function"
     if language == "css" and not names_of(tag, language):
-        return "a selector without a class or an identity: it names nothing"
+        return "a selector without a class or an id: it names nothing"
     if tag.get("scopeKind") in CALLABLE and not (language == "python" and kind == "member"):
         return "local to a function"
     return None
