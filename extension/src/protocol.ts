@@ -131,8 +131,11 @@ export interface DaemonStatus {
 export interface SearchHit {
   path: string;
   range: Range;
+  /** As in a citation. */
+  page?: number;
   symbol?: string | null;
   kind?: string | null;
+  text: string;
 }
 
 export interface CompletionExplanation {
