@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use static_embedding::Vector;
 use store::{ChunkRow, FileRows, VectorStore};
 
-use crate::{indexer::Shared, snapshot::IndexSnapshot};
+use crate::{indexer::Shared, search_map::SearchMap, snapshot::IndexSnapshot};
 
 /// Chunks that are embedded in one call: about a second of one slow core, after which it is asked
 /// again whether there is nothing better to do.
@@ -48,14 +48,29 @@ pub struct EmbeddingSource {
 /// up and those of files that are open.
 pub struct Embeddings {
     source: EmbeddingSource,
+    map: Option<&'static SearchMap>,
     /// By the hash of the content.
-    held: RwLock<HashMap<[u8; 16], Vector>>,
+    held: RwLock<HashMap<[u8; 16], Held>>,
     preferred: Mutex<VecDeque<(Arc<str>, [u8; 16])>>,
     looked_up: AtomicBool,
     /// Chunks of the last snapshot that was looked at, without and with a vector.
     missing: AtomicUsize,
     woken: Mutex<bool>,
     wake: Condvar,
+}
+
+/// The vector of a chunk.
+struct Held {
+    /// As the model made it.
+    made: Vector,
+    /// As it is compared with questions; most never are.
+    mapped: OnceLock<Vector>,
+}
+
+impl From<Vector> for Held {
+    fn from(made: Vector) -> Self {
+        Self { made, mapped: OnceLock::new() }
+    }
 }
 
 /// A chunk to embed.
@@ -73,6 +88,7 @@ impl Wanted {
 impl Embeddings {
     pub(crate) fn new(source: EmbeddingSource) -> Self {
         Self {
+            map: SearchMap::shipped(&source.model),
             source,
             held: RwLock::default(),
             preferred: Mutex::default(),
@@ -91,13 +107,19 @@ impl Embeddings {
     /// The vector of what is looked for. Starts the model if need be.
     pub fn query(&self, text: &str, cancel: &CancelToken) -> Result<Vector, InferenceError> {
         let vectors = self.source.embedder.embed(&[text.to_owned()], cancel)?;
-        let vector = vectors.first().map_or_else(|| Vector::new(&[]), |vector| Vector::new(vector));
-        Ok(vector)
+        let vector = vectors.first().map_or(&[][..], Vec::as_slice);
+        Ok(self.map.map_or_else(|| Vector::new(vector), |map| map.question(vector)))
     }
 
     /// How near a chunk is to `query`: the cosine, or `None` while the chunk has no vector.
     pub fn cosine(&self, chunk: &ChunkRow, query: &Vector) -> Option<f32> {
-        self.held.read().get(&chunk.hash).map(|vector| vector.cosine(query))
+        let held = self.held.read();
+        let vector = held.get(&chunk.hash)?;
+        let vector = match self.map {
+            Some(map) => vector.mapped.get_or_init(|| map.code(&vector.made)),
+            None => &vector.made,
+        };
+        Some(vector.cosine(query))
     }
 
     /// Whether any chunk of `snapshot` has a vector. The first call looks into the cache.
@@ -210,7 +232,7 @@ impl Embeddings {
             let found = store
                 .get(&self.source.model, hashes)
                 .map_err(|error| InferenceError::Engine(error.to_string()))?;
-            self.held.write().extend(found);
+            self.held.write().extend(found.into_iter().map(|(hash, vector)| (hash, vector.into())));
         }
         Ok(())
     }
@@ -296,7 +318,7 @@ impl Embeddings {
             if current {
                 made.push((hash, vector.clone()));
             }
-            held.insert(hash, vector);
+            held.insert(hash, vector.into());
         }
         drop(held);
         store

@@ -17,6 +17,7 @@ mod lock;
 mod prepare;
 mod reconcile;
 mod report;
+mod search_map;
 mod snapshot;
 mod writer;
 
