@@ -258,7 +258,7 @@ fn documentation_outside_is_searched_where_the_person_names_its_folder() {
     fs::create_dir_all(own.parent().unwrap()).unwrap();
     fs::write(&own, settings(folder.to_str().unwrap())).unwrap();
     let answer = ask(question);
-    assert_eq!(paths(&answer["citations"]), [&place], "{answer}");
+    assert_eq!(paths(&answer["citations"]).first(), Some(&place.as_str()), "{answer}");
     let quote = answer["citations"][0]["quote"].as_str();
     assert!(quote.is_some_and(|quote| quote.contains("thirty kilograms")), "{answer}");
     let shown = home.run(root, &["ask", question]);
@@ -268,7 +268,8 @@ fn documentation_outside_is_searched_where_the_person_names_its_folder() {
 
     let words = "thirty kilograms";
     let found = home.run(root, &["search", "--docs", "--json", words]).json();
-    assert_eq!(paths(&found["results"]), [&place], "{found}");
+    assert_eq!(paths(&found["results"]).first(), Some(&place.as_str()), "{found}");
+    assert!(!found.to_string().contains("REFUSED_BY_CARRIER"), "{found}");
     let found = home.run(root, &["search", "--json", words]).json();
     assert!(!paths(&found["results"]).contains(&place.as_str()), "{found}");
     let symbols = home.run(root, &["symbols", "--json"]);
@@ -280,7 +281,6 @@ fn documentation_outside_is_searched_where_the_person_names_its_folder() {
     assert!(refused.stderr.contains("lies outside the open folders"), "{refused:?}");
 
     let status = home.run(root, &["status"]);
-    assert!(status.stderr.contains("/no/such/folder"), "{status:?}");
     let named = format!("docs        {}: searched with @docs\n", folder.display());
     assert!(status.stdout.contains(&named), "{status:?}");
     let missing = "docs        /no/such/folder: cannot open the folder";
@@ -292,7 +292,7 @@ fn documentation_outside_is_searched_where_the_person_names_its_folder() {
     let mut command = home.command(root);
     command.env("HOME", &folder).args(["ask", "--json", "@docs are animals turned away?"]);
     let answer = finish(command, None).json();
-    assert_eq!(paths(&answer["citations"]), [&place], "{answer}");
+    assert_eq!(paths(&answer["citations"]).first(), Some(&place.as_str()), "{answer}");
     let quote = answer["citations"][0]["quote"].as_str();
     assert!(quote.is_some_and(|quote| quote.starts_with("Only live animals")), "{answer}");
 }

@@ -56,7 +56,10 @@ describe("statusText", () => {
   });
 
   it("names folders of documentation that cannot be searched", () => {
-    const docs = [{ folder: "~/book", detail: null }, { folder: "~/gone", detail: "cannot open it" }];
+    const docs = [
+      { folder: "~/book", detail: null },
+      { folder: "~/gone", detail: "cannot open it" },
+    ];
     const status = { ...idle, docs };
     const { lines } = statusText({ state: { kind: "running" }, status, trusted: true, working: undefined });
     expect(lines.filter((line) => line.startsWith("docs:"))).toEqual(["docs: ~/gone – cannot open it"]);

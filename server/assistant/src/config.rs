@@ -388,7 +388,10 @@ mod tests {
     #[test]
     fn the_person_names_folders_of_documentation() {
         let (config, warnings) = load("[docs]\nfolders = [\"~/book\", \"/doc\"]\n", "");
-        assert_eq!((config.docs_folders, warnings.len()), (vec!["~/book".into(), "/doc".into()], 0));
+        assert_eq!(
+            (config.docs_folders, warnings.len()),
+            (vec!["~/book".into(), "/doc".into()], 0)
+        );
         let (config, warnings) = load("[docs]\nfolders = [\"/doc\", 7]\n", "");
         assert_eq!((config.docs_folders.len(), warnings.len()), (0, 1));
     }

@@ -71,7 +71,10 @@ impl DocsFolders {
         let this = Self { folders: named.iter().map(folder).collect(), make, watch };
         for folder in &this.folders {
             if let Err(reason) = this.open(folder) {
-                tracing::warn!("hearth.toml: the folder of documentation {}: {reason}", folder.named);
+                tracing::warn!(
+                    "hearth.toml: the folder of documentation {}: {reason}",
+                    folder.named
+                );
             }
         }
         this
@@ -196,7 +199,7 @@ impl Opened {
 /// A folder as a workspace of its own, or why it is none that is searched.
 fn usable(named: &str) -> Result<Workspace, String> {
     let path = match named.strip_prefix("~/") {
-        Some(rest) => base::home().ok_or("no home folder is known")?.join(rest),
+        Some(rest) => std::env::home_dir().ok_or("no home folder is known")?.join(rest),
         None => PathBuf::from(named),
     };
     if !path.is_absolute() {

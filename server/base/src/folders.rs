@@ -105,11 +105,6 @@ impl Folders {
     }
 }
 
-/// The home folder of the person who runs the program, if the system knows one.
-pub fn home() -> Option<PathBuf> {
-    directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned())
-}
-
 /// Makes `path` with access for its owner only, and hands it back.
 fn private(path: &Path) -> Result<PathBuf, FoldersError> {
     let create = || -> io::Result<()> {

@@ -13,7 +13,7 @@ mod power;
 
 pub use cancel::{CancelToken, Cancelled};
 pub use files::write_atomic;
-pub use folders::{Folders, FoldersError, home};
+pub use folders::{Folders, FoldersError};
 pub use latest::Latest;
 pub use pool::{Latency, ThreadPool};
 pub use power::{be_polite, give_back_memory, is_polite, on_battery, stand_back, standing_back};

@@ -74,8 +74,7 @@ impl Evidence {
         cancel: &CancelToken,
     ) -> Self {
         let documentation = request.mentions.contains(&Mention::Docs);
-        let elsewhere =
-            context.documentation.is_some_and(|folders| !folders.outside.is_empty());
+        let elsewhere = context.documentation.is_some_and(|folders| !folders.outside.is_empty());
         let evidence = Self { documentation, elsewhere, ..Self::default() };
         let mut gatherer = Gatherer { context, terms, cancel, files: HashMap::new(), evidence };
         if let Some(selection) = &request.selection {

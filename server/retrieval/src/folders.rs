@@ -66,12 +66,8 @@ pub fn search_documentation(
     let alone = Deepening { reranker: None, ..deepening.clone() };
     let inside = SearchQuery { limit, ..query.clone() };
     let mut lists = vec![search_deepened(index, &inside, ranking, &alone, cancel)];
-    let anywhere = SearchQuery {
-        within: Vec::new(),
-        documentation: false,
-        near: Vec::new(),
-        ..inside
-    };
+    let anywhere =
+        SearchQuery { within: Vec::new(), documentation: false, near: Vec::new(), ..inside };
     let roots = index.workspace().roots();
     for folder in &folders.outside {
         let found = search_deepened(folder, &anywhere, ranking, &alone, cancel).into_iter();

@@ -68,8 +68,12 @@ fn source(number: usize) -> String {
     let word = WORDS[number % 7];
     let says = format!("Counts the {word} of part {number}.");
     match number % 5 {
-        0 => format!("/// {says}\npub fn count_{number}(value: u32) -> u32 {{\n    value + {number}\n}}\n"),
-        1 => format!("def count_{number}(value):\n    \"\"\"{says}\"\"\"\n    return value + {number}\n"),
+        0 => format!(
+            "/// {says}\npub fn count_{number}(value: u32) -> u32 {{\n    value + {number}\n}}\n"
+        ),
+        1 => format!(
+            "def count_{number}(value):\n    \"\"\"{says}\"\"\"\n    return value + {number}\n"
+        ),
         2 => format!(
             "/** {says} */\nexport function count_{number}(value: number) {{\n  return value + {number};\n}}\n"
         ),
@@ -122,9 +126,8 @@ fn is_found(index: &IndexSnapshot, text: &str, path: &str) -> bool {
 fn check(files: usize) {
     let tree = Tree::new(files);
     let cache = tempfile::tempdir().unwrap();
-    let relative = |path: &Path| {
-        path.strip_prefix(tree.folder.path()).unwrap().to_str().unwrap().to_owned()
-    };
+    let relative =
+        |path: &Path| path.strip_prefix(tree.folder.path()).unwrap().to_str().unwrap().to_owned();
     peak();
     let mut times = Vec::new();
     let mut begun = Instant::now();
@@ -189,8 +192,8 @@ fn check(files: usize) {
     indexer.settle();
     lap("watching");
     let saved = tree.path(middle);
-    fs::write(&saved, "# saved_while_watched\n").unwrap();
-    let deadline = Instant::now() + Duration::from_mins(5);
+    fs::write(&saved, "pub fn saved_while_watched() {}\n").unwrap();
+    let deadline = Instant::now() + Duration::from_mins(2);
     while defined(&indexer.snapshot(), "saved_while_watched") != [relative(&saved)] {
         let left = deadline.saturating_duration_since(Instant::now());
         changes.recv_timeout(left).expect("the save is found");
