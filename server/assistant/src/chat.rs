@@ -257,7 +257,19 @@ impl AssistantSnapshot {
             }
         };
         let documentation = if ::chat::is_about_documentation(request) {
-            Some(self.documentation(cancel)?)
+            let mut step = |state| {
+                let title = "Looking through your folders of documentation".to_owned();
+                sink(ChatPartial::Step { title, state });
+            };
+            let waits = !self.docs.is_empty();
+            if waits {
+                step("running");
+            }
+            let found = self.documentation(cancel)?;
+            if waits {
+                step("done");
+            }
+            Some(found)
         } else {
             None
         };

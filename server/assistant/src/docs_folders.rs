@@ -80,6 +80,11 @@ impl DocsFolders {
         this
     }
 
+    /// Whether none are named.
+    pub fn is_empty(&self) -> bool {
+        self.folders.is_empty()
+    }
+
     /// The documentation as it is now, as seen from `workspace`. Waits for the first pass over folders that are asked for
     /// the first time, but not for long. A folder that fails is left out.
     pub fn current(
@@ -100,7 +105,9 @@ impl DocsFolders {
         }
         if self.watch {
             // All at once, before any is waited for.
-            outside.iter().for_each(|opened| opened.start());
+            for opened in &outside {
+                opened.start();
+            }
         }
         let deadline = Instant::now() + FIRST_PASS;
         let mut found = DocumentationFolders { within, outside: Vec::new() };
@@ -163,8 +170,9 @@ impl DocsFolders {
 
     /// Ends background work.
     pub fn stop(&self) {
-        let opened = self.folders.iter().filter_map(|folder| folder.opened.get());
-        opened.for_each(|opened| opened.index.stop());
+        for opened in self.folders.iter().filter_map(|folder| folder.opened.get()) {
+            opened.index.stop();
+        }
     }
 
     /// The state of each folder, in the order of the settings.

@@ -80,7 +80,9 @@ pub fn search_documentation(
         lists.push(named.collect());
     }
     if query.mode != SearchMode::Symbol {
-        lists.iter_mut().for_each(|hits| weigh(hits));
+        for hits in &mut lists {
+            weigh(hits);
+        }
     }
     let mut hits = merged(lists);
     hits.truncate(limit);
