@@ -14,8 +14,8 @@ use crate::{
     setup,
 };
 
-const USAGE: &str =
-    "usage: cargo xtask models all|data|embedding|search-map|priors|evaluate|completion|test [--help] [...]";
+const USAGE: &str = "usage: cargo xtask models \
+    all|data|embedding|search-map|priors|evaluate|completion|test [--help] [...]";
 const COMPLETION_USAGE: &str = "usage: cargo xtask models completion \
     prepare|train|convert|check|evaluate|pack|join|test [--help] [...]";
 
