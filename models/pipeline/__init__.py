@@ -1,1 +1,2 @@
-"""Makes what the daemon carries from source texts: training data and the static embedding table."""
+"""Makes what the daemon carries from source texts: training data, the static embedding table
+and the search map."""

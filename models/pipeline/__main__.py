@@ -19,6 +19,7 @@ from .console import folder_of, show_progress
 MODELS = Path(__file__).resolve().parent.parent
 TABLE = MODELS / "static-embedding.bin"
 REFERENCE = MODELS / "static-embedding.reference.json"
+SEARCH_MAP = MODELS / "search-map.bin"
 SCORES = MODELS / "static-embedding.scores.json"
 
 
@@ -69,6 +70,25 @@ def embedding(args: argparse.Namespace) -> None:
     print(f"   {table.header['id']}: {time.monotonic() - start:.0f} s", file=sys.stderr)
 
 
+def search_map(args: argparse.Namespace) -> None:
+    """Makes the maps of the second tier's vectors of questions and of code."""
+    from . import collect, embedding, search_map
+    from .teacher import Teacher
+
+    start = time.monotonic()
+    _collect(args)
+    teacher = Teacher(args.teacher, args.data / "teacher")
+    settings = search_map.Settings(seed=args.seed)
+    pairs = search_map.sample(
+        embedding.pairs_of(collect.records(args.data, "train")), settings.share
+    )
+    made = search_map.build(teacher, pairs, settings, show_progress)
+    partial = args.out.with_suffix(".partial")
+    partial.write_bytes(made.encode())
+    os.replace(partial, args.out)
+    print(f"   {args.out}, {len(pairs)} pairs: {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
 def evaluate(args: argparse.Namespace) -> None:
     """Scores the table and writes the scores beside it."""
     from .evaluate import evaluate
@@ -93,8 +113,9 @@ def main() -> None:
         prog="python -m pipeline", description=__doc__, fromfile_prefix_chars="@"
     )
     tasks = parser.add_subparsers(required=True)
-    for task in (data, embedding, evaluate):
-        sub = tasks.add_parser(task.__name__, help=task.__doc__, fromfile_prefix_chars="@")
+    for task in (data, embedding, search_map, evaluate):
+        name = task.__name__.replace("_", "-")
+        sub = tasks.add_parser(name, help=task.__doc__, fromfile_prefix_chars="@")
         sub.set_defaults(task=task)
         sub.add_argument("folders", nargs="*", type=Path, help="more sources; @FILE reads them from it")
         sub.add_argument(
@@ -103,7 +124,8 @@ def main() -> None:
         )  # fmt: skip
         if task is data:
             continue
-        sub.add_argument("--out", type=Path, default=TABLE, help="the table")
+        made, what = (SEARCH_MAP, "the maps") if task is search_map else (TABLE, "the table")
+        sub.add_argument("--out", type=Path, default=made, help=what)
         sub.add_argument("--seed", type=int, default=1)
         sub.add_argument(
             "--teacher", type=Path,

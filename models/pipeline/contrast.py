@@ -75,15 +75,24 @@ def _gradient(
     temperature: float,
 ) -> np.ndarray:
     """How the loss changes with the table: the mean over pairs of both directions' cross entropy."""
-    asked, asked_length = _unit(question @ table)
-    given, given_length = _unit(answer @ table)
+    to_question, to_answer = pull(question @ table, answer @ table, temperature)
+    return question.T.tocsr() @ to_question + answer.T.tocsr() @ to_answer
+
+
+def pull(
+    questions: np.ndarray, answers: np.ndarray, temperature: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same loss's gradient at the vectors of questions and at those of their answers, of any
+    length; row i of both is pair i."""
+    asked, asked_length = _unit(questions)
+    given, given_length = _unit(answers)
     logits = (asked @ given.T) / np.float32(temperature)
     both = (_softmax(logits, 1) + _softmax(logits, 0)) / 2
     np.fill_diagonal(both, both.diagonal() - 1)
     both /= np.float32(len(both) * temperature)
-    to_question = _through_unit(both @ given, asked, asked_length)
-    to_answer = _through_unit(both.T @ asked, given, given_length)
-    return question.T.tocsr() @ to_question + answer.T.tocsr() @ to_answer
+    to_questions = _through_unit(both @ given, asked, asked_length)
+    to_answers = _through_unit(both.T @ asked, given, given_length)
+    return to_questions, to_answers
 
 
 def _unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -99,19 +99,30 @@ def texts_of(records: Iterable[Mapping[str, str]]) -> dict[str, Texts]:
     }
 
 
-def pairs_of(records: Iterable[Mapping[str, str]]) -> list[tuple[str, str]]:
-    """(description, function) of all described functions, in an order of no meaning; none of either
-    twice."""
-    by_code: dict[str, str] = {}
+@dataclass(frozen=True)
+class Pair:
+    """A function without its description, the description, and where they come from."""
+
+    doc: str
+    code: str
+    language: str
+    package: str
+
+
+def pairs_of(records: Iterable[Mapping[str, str]]) -> list[Pair]:
+    """All described functions, in an order of no meaning; no description and no function twice."""
+    by_code: dict[str, Pair] = {}
     for record in records:
-        for function in functions(record["language"], record["path"], record["text"]):
-            by_code.setdefault(function.code, function.doc)
+        language, package = record["language"], record["package"]
+        for function in functions(language, record["path"], record["text"]):
+            pair = Pair(function.doc, function.code, language, package)
+            by_code.setdefault(function.code, pair)
     ordered = sorted(
-        by_code.items(), key=lambda pair: hashlib.sha256(pair[0].encode()).digest()
+        by_code.values(), key=lambda pair: hashlib.sha256(pair.code.encode()).digest()
     )
-    by_doc: dict[str, tuple[str, str]] = {}
-    for code, doc in ordered:
-        by_doc.setdefault(doc.lower(), (doc, code))
+    by_doc: dict[str, Pair] = {}
+    for pair in ordered:
+        by_doc.setdefault(pair.doc.lower(), pair)
     return list(by_doc.values())
 
 
@@ -216,7 +227,7 @@ def fit(vocabulary: Vocabulary, taught: Taught, settings: Settings) -> np.ndarra
 def build(
     vocabulary: Vocabulary,
     taught: Taught,
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[Pair],
     settings: Settings,
     data: str,
     progress: Progress,
@@ -224,8 +235,8 @@ def build(
     """The table as it ships."""
     vectors = refine(
         fit(vocabulary, taught, settings),
-        matrix(vocabulary, [doc for doc, _ in pairs]),
-        matrix(vocabulary, [code for _, code in pairs]),
+        matrix(vocabulary, [pair.doc for pair in pairs]),
+        matrix(vocabulary, [pair.code for pair in pairs]),
         settings.contrast,
         settings.seed,
         lambda done, all_: progress("pairs", done, all_),

@@ -37,7 +37,8 @@ class Teacher:
         )
         self.vocabulary = Vocabulary.read(folder / "tokenizer.json")
         self._cache = cache
-        self._model = hashlib.sha256((folder / "model.onnx").read_bytes()).digest()
+        # SHA-256 of model.onnx, by which the registry knows the model.
+        self.model = hashlib.sha256((folder / "model.onnx").read_bytes()).digest()
         self._inputs = {entry.name for entry in self.session.get_inputs()}
 
     def _run(self, batch: Sequence[Sequence[int]], pool: str) -> np.ndarray:
@@ -49,7 +50,7 @@ class Teacher:
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
         name = hashlib.sha256(
-            self._model + f"{pool} {ids.shape}".encode() + ids.tobytes() + mask.tobytes()
+            self.model + f"{pool} {ids.shape}".encode() + ids.tobytes() + mask.tobytes()
         )
         kept = self._cache and self._cache / f"{name.hexdigest()[:32]}.npy"
         if kept and kept.is_file():

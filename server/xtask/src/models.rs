@@ -14,12 +14,12 @@ use crate::{
     setup,
 };
 
-const USAGE: &str =
-    "usage: cargo xtask models all|data|embedding|priors|evaluate|completion|test [--help] [...]";
+const USAGE: &str = "usage: cargo xtask models \
+    all|data|embedding|search-map|priors|evaluate|completion|test [--help] [...]";
 const COMPLETION_USAGE: &str = "usage: cargo xtask models completion \
     prepare|train|convert|check|evaluate|pack|join|test [--help] [...]";
 
-/// The model that the table imitates.
+/// The model that the table imitates and whose vectors the search map moves.
 const TEACHER: &str = "all-minilm-l6-v2";
 
 /// What an environment of Python has: a folder of the build folder, and a file of requirements.
@@ -51,7 +51,7 @@ pub fn models(args: &[String]) -> Result<()> {
         "data" => run(python(&PIPELINE)?.args(["-m", "pipeline", task]).args(rest)),
         "priors" => priors(rest),
         "completion" => completion(rest),
-        "embedding" | "evaluate" => {
+        "embedding" | "search-map" | "evaluate" => {
             if !rest.iter().any(|word| word == "--teacher" || word == "--help") {
                 setup::build_tools()?;
                 teacher()?;
