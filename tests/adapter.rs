@@ -234,7 +234,8 @@ fn a_model_that_is_gone_or_a_damaged_choice_is_named_and_left_out() {
 fn what_is_missing_is_named_with_what_gets_it() {
     let project = Project::new(&USELESS);
     let missing = |mut command: Command, told: &[&str]| {
-        let refused = finish(command.env("PIPELINE_GPU", "no"), None);
+        command.env("PIPELINE_GPU", "no");
+        let refused = finish(command, None);
         assert_eq!(refused.code, Some(3), "{refused:?}");
         assert!(told.iter().all(|told| refused.stderr.contains(told)), "{refused:?}");
         assert!(project.log().is_empty(), "nothing was begun");
@@ -298,7 +299,7 @@ mod stopped {
         let mut child = command.spawn().expect("the program starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
         let mut said = String::new();
-        while !said.contains("step 1 of 3") {
+        while !said.contains(" of 3: loss") {
             assert!(stderr.read_line(&mut said).expect("read") > 0, "it ended before: {said}");
         }
         send(child.id(), Signal::Interrupt);

@@ -38,6 +38,7 @@ pub struct AdaptedLanguage {
 
 /// What is installed for a workspace.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AdaptedPriors {
     /// The workspace's first folder.
     pub workspace: PathBuf,
