@@ -1,6 +1,10 @@
 //! The language server from outside: what an editor does, and what no editor should.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use end_to_end::{
     Home,
@@ -346,6 +350,47 @@ fn chat_about_the_docs_cites_documentation_alone() {
     assert!(cited(question, json!([])).contains(&"src/greeting.py".to_owned()));
     assert_eq!(cited(question, json!([{"kind": "docs"}])), ["guide.md"]);
     assert_eq!(cited(&format!("@docs {question}"), json!([])), ["guide.md"]);
+}
+
+#[test]
+fn chat_about_the_docs_cites_folders_that_the_person_named_and_follows_them() {
+    let (home, folder) = (Home::without_models(), workspace(GREETING));
+    let manual = workspace("//- names\nA customer without a name is greeted as a stranger.\n");
+    let manual_root = manual.path().canonicalize().unwrap();
+    let settings = format!("[docs]\nfolders = [{manual_root:?}]\n");
+    fs::create_dir_all(home.path().join("config")).unwrap();
+    fs::write(home.path().join("config/hearth.toml"), settings).unwrap();
+    let mut client = Client::start(&home, folder.path(), false);
+    let status = client.request("hearth/status", &json!({}));
+    let unasked = json!([{"folder": manual_root, "state": null, "files": 0, "detail": null}]);
+    assert_eq!(status["docs"], unasked);
+    let mut cited = |message: &str| -> Vec<String> {
+        let params = json!({"message": message, "mentions": [{"kind": "docs"}]});
+        let answer = client.request("hearth/chat", &params);
+        let citations = answer["citations"].as_array().unwrap().iter();
+        citations.map(|place| place["path"].as_str().unwrap().to_owned()).collect()
+    };
+    let place = |name: &str| manual_root.join(name).to_str().unwrap().to_owned();
+    assert_eq!(cited("how is a stranger greeted?"), [place("names")]);
+    fs::write(manual_root.join("languages"), "Greetings in Welsh are left to the mayor.\n")
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while cited("who greets in Welsh, the mayor?").first() != Some(&place("languages")) {
+        assert!(Instant::now() < deadline, "the new file is not found");
+    }
+    let status = client.request("hearth/status", &json!({}));
+    assert_eq!(status["docs"][0]["files"], 2, "{status}");
+    assert_eq!(status["index"]["files"], 2, "{status}");
+
+    // Hits lead there, parameters do not.
+    let outside = json!({"kind": "file", "path": place("names")});
+    let params = json!({"message": "what is in it?", "mentions": [outside]});
+    let error = client.refusal("hearth/chat", &params);
+    assert_eq!(error["data"]["kind"], "outside", "{error}");
+    let found = client.request("hearth/search", &json!({"query": "stranger", "docs": true}));
+    assert_eq!(found["results"][0]["path"], place("names"), "{found}");
+    let found = client.request("workspace/symbol", &json!({"query": "names"}));
+    assert_eq!(found, json!([]));
 }
 
 #[test]

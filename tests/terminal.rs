@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use end_to_end::{Finished, Home, foreign, workspace};
+use end_to_end::{Finished, Home, finish, foreign, workspace};
 use pdf_text::fake;
 use serde_json::Value;
 
@@ -229,6 +229,72 @@ fn documentation_is_asked_and_cited_by_the_page_of_a_pdf() {
     assert!(shown.stdout.contains("manual/parcels.pdf, page 2"), "{shown:?}");
     let file = home.run(root, &["ask", "--json", "--file", "manual/parcels.pdf", question]).json();
     assert_eq!(file["citations"][0]["page"], 1, "{file}");
+}
+
+const MANUAL: &str = "\
+//- carrier/limits
+Parcels of more than thirty kilograms are refused by the carrier.
+//- carrier/.env
+REFUSED_BY_CARRIER=\"thirty kilograms of parcels\"
+";
+
+#[test]
+fn documentation_outside_is_searched_where_the_person_names_its_folder() {
+    let (home, shop, manual) = (Home::without_models(), workspace(SHOP), workspace(MANUAL));
+    let (root, folder) = (shop.path(), manual.path().canonicalize().unwrap());
+    let place = folder.join("carrier/limits").to_str().unwrap().to_owned();
+    let question = "@docs which parcels are refused by the carrier?";
+    let settings = |folder: &str| format!("[docs]\nfolders = [{folder:?}, \"/no/such/folder\"]\n");
+    let ask = |question: &str| home.run(root, &["ask", "--json", question]).json();
+
+    // What a workspace names is not looked at.
+    fs::write(root.join("hearth.toml"), settings(folder.to_str().unwrap())).unwrap();
+    let answer = ask(question);
+    assert!(!paths(&answer["citations"]).contains(&place.as_str()), "{answer}");
+    assert_eq!(home.run(root, &["status", "--json"]).json()["docs"], Value::Array(Vec::new()));
+    fs::remove_file(root.join("hearth.toml")).unwrap();
+
+    let own = home.path().join("config/hearth.toml");
+    fs::create_dir_all(own.parent().unwrap()).unwrap();
+    fs::write(&own, settings(folder.to_str().unwrap())).unwrap();
+    let answer = ask(question);
+    assert_eq!(paths(&answer["citations"]).first(), Some(&place.as_str()), "{answer}");
+    let quote = answer["citations"][0]["quote"].as_str();
+    assert!(quote.is_some_and(|quote| quote.contains("thirty kilograms")), "{answer}");
+    let shown = home.run(root, &["ask", question]);
+    assert!(shown.stdout.contains(&format!("{place}:1-1")), "{shown:?}");
+    let elsewhere = ask("which parcels are refused by the carrier?");
+    assert!(!paths(&elsewhere["citations"]).contains(&place.as_str()), "{elsewhere}");
+
+    let words = "thirty kilograms";
+    let found = home.run(root, &["search", "--docs", "--json", words]).json();
+    assert_eq!(paths(&found["results"]).first(), Some(&place.as_str()), "{found}");
+    assert!(!found.to_string().contains("REFUSED_BY_CARRIER"), "{found}");
+    let found = home.run(root, &["search", "--json", words]).json();
+    assert!(!paths(&found["results"]).contains(&place.as_str()), "{found}");
+    let symbols = home.run(root, &["symbols", "--json"]);
+    assert!(!symbols.stdout.contains("carrier"), "{symbols:?}");
+
+    // Only hits lead there.
+    let refused = home.run(root, &["ask", "--file", &place, "what is in it?"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("lies outside the open folders"), "{refused:?}");
+
+    let status = home.run(root, &["status"]);
+    let named = format!("docs        {}: searched with @docs\n", folder.display());
+    assert!(status.stdout.contains(&named), "{status:?}");
+    let missing = "docs        /no/such/folder: cannot open the folder";
+    assert!(status.stdout.contains(missing), "{status:?}");
+
+    // It is as fresh as the workspace, and may lie below the home folder.
+    fs::write(&own, settings("~/carrier")).unwrap();
+    fs::write(&place, "Only live animals are turned away by the carrier.\n").unwrap();
+    let mut command = home.command(root);
+    command.env("HOME", &folder).args(["ask", "--json", "@docs are animals turned away?"]);
+    let answer = finish(command, None).json();
+    assert_eq!(paths(&answer["citations"]).first(), Some(&place.as_str()), "{answer}");
+    let quote = answer["citations"][0]["quote"].as_str();
+    assert!(quote.is_some_and(|quote| quote.starts_with("Only live animals")), "{answer}");
 }
 
 #[test]

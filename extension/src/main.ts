@@ -6,6 +6,7 @@ import { Daemon, messageOf } from "./daemon";
 import { applyBlock, insertAtCursor, LastEditor } from "./edit/codeBlock";
 import { InlineEdit } from "./edit/inlineEdit";
 import { type EditProposalRequest, type IndexStatus, method, type QuestionRequest } from "./protocol";
+import { searchWorkspace } from "./search";
 import { StatusBar } from "./status";
 
 let daemon: Daemon | undefined;
@@ -71,6 +72,7 @@ function serverCommands(
     vscode.commands.registerCommand("hearth.index.pause", () => index("pause")),
     vscode.commands.registerCommand("hearth.index.resume", () => index("resume")),
     vscode.commands.registerCommand("hearth.index.rebuild", () => index("rebuild")),
+    vscode.commands.registerCommand("hearth.search", () => searchWorkspace(server)),
     vscode.commands.registerCommand("hearth.restart", () => server.restart()),
     vscode.commands.registerCommand("hearth.showLog", () => log.show()),
     vscode.commands.registerCommand("hearth.menu", () => status.menu()),

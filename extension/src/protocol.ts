@@ -12,7 +12,7 @@ export interface Range {
 }
 
 export interface Citation {
-  /** Relative to the workspace, with `/`. */
+  /** Relative to the workspace, with `/`; absolute in a folder of documentation outside of it. */
   path: string;
   range: Range;
   /** The page of a PDF, counted from one; the range is then of the text that was read from it. */
@@ -119,9 +119,16 @@ export interface IndexStatus {
   plain?: { path: string; reason: string }[];
 }
 
+/** A folder of documentation that the person's settings name. */
+export interface DocsFolder {
+  folder: string;
+  detail?: string | null;
+}
+
 export interface DaemonStatus {
   version: string;
   index: IndexStatus;
+  docs?: DocsFolder[];
   models: ModelStatus[];
   network: string;
   activity?: string;
@@ -131,8 +138,11 @@ export interface DaemonStatus {
 export interface SearchHit {
   path: string;
   range: Range;
+  /** As in a citation. */
+  page?: number;
   symbol?: string | null;
   kind?: string | null;
+  text: string;
 }
 
 export interface CompletionExplanation {

@@ -61,6 +61,7 @@ export class StatusBar implements vscode.Disposable {
     const paused = status?.index.state === "paused";
     const entries: Entry[] = [
       { label: "$(comment-discussion) Open Chat", command: "hearth.openChat" },
+      { label: "$(search) Search the Workspace", command: "hearth.search" },
       { label: "$(question) Why No Suggestion Here?", command: "hearth.completion.explain" },
       { label: "$(edit) Turn Suggestions On or Off", command: "hearth.completion.toggle" },
       { label: "", kind: vscode.QuickPickItemKind.Separator },

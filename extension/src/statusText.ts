@@ -36,6 +36,7 @@ export function statusText({ state, status, trusted, working }: StatusInput): St
     ...status.models.map(modelLine),
     indexLine(status),
     ...plainLines(status),
+    ...docsLines(status),
     networkLine(status.network),
   ];
   if (!trusted) lines.unshift("Restricted Mode: suggestions and read-only chat.");
@@ -108,6 +109,11 @@ function plainLines(status: DaemonStatus): string[] {
   if (plain.length > PLAIN_SHOWN)
     lines.push("`hearth index` names more files that are indexed as plain text");
   return lines;
+}
+
+/** The folders of documentation with which something is the matter. */
+function docsLines(status: DaemonStatus): string[] {
+  return (status.docs ?? []).flatMap(({ folder, detail }) => (detail ? [`docs: ${folder} – ${detail}`] : []));
 }
 
 function networkLine(network: string): string {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { branch, Conversation } from "../src/chat/conversation";
+import { branch, Conversation, isAbsolute } from "../src/chat/conversation";
 import { isToExtension } from "../src/chat/messages";
 import type { StoredMessage } from "../src/protocol";
 
@@ -56,6 +56,30 @@ describe("Conversation", () => {
     expect(answer.step).toBe("Reading 1 file");
     conversation.fail(answer, "stopped");
     expect(answer.citations).toEqual([]);
+  });
+
+  it("knows the files that its answers rest on", () => {
+    const conversation = new Conversation();
+    const { answer } = conversation.ask("@docs ?", []);
+    const range = { start: { line: 0, character: 0 }, end: { line: 1, character: 0 } };
+    conversation.partial(answer, { kind: "context", items: [{ path: "/usr/share/doc/a.md", range }] });
+    expect(conversation.cites("/usr/share/doc/a.md")).toBe(true);
+    expect(conversation.cites("/usr/share/doc/a.md/../../../../etc/passwd")).toBe(false);
+    expect(conversation.cites("/etc/passwd")).toBe(false);
+    conversation.clear();
+    expect(conversation.cites("/usr/share/doc/a.md")).toBe(false);
+  });
+});
+
+describe("isAbsolute", () => {
+  it.each([
+    ["/usr/share/doc/a.md", true],
+    ["C:/docs/a.md", true],
+    ["docs/a.md", false],
+    ["a.md", false],
+    ["c:a.md", false],
+  ])("%s is %s", (path, expected) => {
+    expect(isAbsolute(path)).toBe(expected);
   });
 });
 

@@ -55,6 +55,16 @@ describe("statusText", () => {
     expect(lines(4).join()).toContain("`hearth index`");
   });
 
+  it("names folders of documentation that cannot be searched", () => {
+    const docs = [
+      { folder: "~/book", detail: null },
+      { folder: "~/gone", detail: "cannot open it" },
+    ];
+    const status = { ...idle, docs };
+    const { lines } = statusText({ state: { kind: "running" }, status, trusted: true, working: undefined });
+    expect(lines.filter((line) => line.startsWith("docs:"))).toEqual(["docs: ~/gone – cannot open it"]);
+  });
+
   it("knows the percentage only when there is something to index", () => {
     expect(
       indexPercent({ ...idle, index: { state: "scanning", files: 0, chunks: 0, pending: 0 } }),

@@ -45,7 +45,7 @@ export function mentionLabel(mention: Mention): string {
 }
 
 export function mentionTitle(mention: Mention): string {
-  if (mention.kind === "docs") return "the documentation of the workspace";
+  if (mention.kind === "docs") return "documentation: the workspace's, and your folders of it";
   return mention.kind === "attachment" ? `${mention.name} (attached)` : `${mention.kind} ${mention.path}`;
 }
 

@@ -19,3 +19,15 @@
 (program
   (variable_assignment
     name: (variable_name) @name) @definition.variable)
+
+; `alias ll='ls -l' la='ls -a'`
+(command
+  name: (command_name
+    (word) @_alias)
+  argument: [
+    (word) @assigned
+    (concatenation
+      .
+      (word) @assigned)
+  ]
+  (#eq? @_alias "alias")) @definition.macro

@@ -33,8 +33,19 @@
 (constructor_declaration
   name: (identifier) @name) @definition.method
 
+; `~Name`
 (destructor_declaration
+  "~" @name
   name: (identifier) @name) @definition.method
+
+; `operator ==`, and `operator Name` for a conversion.
+(operator_declaration
+  "operator" @name
+  operator: _ @name) @definition.method
+
+(conversion_operator_declaration
+  "operator" @name
+  type: (_) @name) @definition.method
 
 (local_function_statement
   name: (identifier) @name) @definition.function

@@ -39,3 +39,12 @@
   (const_element
     .
     (name) @name)) @definition.constant
+
+(function_call_expression
+  function: (name) @_define
+  arguments: (arguments
+    .
+    (argument
+      (_
+        (string_content) @name)))
+  (#eq? @_define "define")) @definition.constant

@@ -28,6 +28,13 @@
   name: (_) @name) @definition.method
 
 (call
+  method: (identifier) @_alias
+  arguments: (argument_list
+    .
+    (simple_symbol) @name)
+  (#eq? @_alias "alias_method")) @definition.method
+
+(call
   method: (identifier) @_attribute
   arguments: (argument_list
     (simple_symbol) @name @definition.field)

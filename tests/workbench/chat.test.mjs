@@ -1,6 +1,9 @@
 // The chat in the side bar, in front of a scripted daemon.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { contrast, openWorkbench, scriptedDaemon, until } from "./harness.mjs";
 
@@ -28,6 +31,21 @@ describe("the chat", () => {
       await answer.getByRole("button", { name: /stack\.ts/ }).click();
       await bench.tab("stack.ts").waitFor();
       await until(async () => /selected/.test(await bench.page.locator("#status\\.editor\\.selection").innerText()), "the cited lines selected");
+    }));
+
+  it("opens a source outside the workspace that the daemon names", () =>
+    inChat(async (bench) => {
+      const outside = mkdtempSync(join(realpathSync(tmpdir()), "hearth-docs-"));
+      try {
+        const guide = join(outside, "guide.md");
+        writeFileSync(guide, "# Stacks\n\nA stack is a pile.\n\nIt grows.\n");
+        await bench.ask(`How does the stack work, elsewhere ${guide} ?`);
+        const answer = await bench.answer();
+        await answer.getByRole("button", { name: /guide\.md/ }).click();
+        await bench.tab("guide.md").waitFor();
+      } finally {
+        rmSync(outside, { recursive: true, force: true });
+      }
     }));
 
   it("can be read in light, dark and high contrast themes", () =>

@@ -59,6 +59,20 @@ describe("ghost text and the status bar", () => {
       await bench.screenshot("why-no-suggestion");
       await bench.page.keyboard.press("Escape");
     }));
+  it("searches while one types, and says when nothing fits", () =>
+    workbench.use("small", async (bench) => {
+      const input = await bench.quickInput("Control+Alt+S");
+      const rows = bench.page.locator(".quick-input-list .monaco-list-row");
+      await input.fill("where is a stack");
+      await rows.filter({ hasText: "src/stack.ts:1" }).waitFor();
+      await input.fill("a parser");
+      await rows.filter({ hasText: "Nothing in the workspace fits." }).waitFor();
+      await input.fill("stack");
+      await rows.filter({ hasText: "src/stack.ts:1" }).waitFor();
+      await bench.page.keyboard.press("Enter");
+      await bench.tab("stack.ts").waitFor();
+    }));
+
   it("has a status bar item that names the model, and whose menu pauses the index", () =>
     workbench.use("small", async (bench) => {
       assert.match(await bench.status(), /scripted-135m/);

@@ -70,6 +70,19 @@ describe("the real daemon", () => {
       await until(async () => (await bench.column()) > "use crate::collector::".length + 1, "the accepted text");
     }));
 
+  it("finds code by what it does while the question is typed, and opens it", () =>
+    inTantivy(async (bench) => {
+      await bench.status(/^(?!.*indexing)/s, 120_000);
+      const input = await bench.quickInput("Control+Alt+S");
+      await input.fill("a collector that counts the documents");
+      const rows = bench.page.locator(".quick-input-list .monaco-list-row");
+      const wanted = rows.filter({ hasText: "count_collector.rs" }).first();
+      await wanted.waitFor();
+      await bench.screenshot("real-search");
+      await wanted.click();
+      await bench.tab("count_collector.rs").waitFor();
+    }));
+
   it("answers a question with sources that open", () =>
     inTantivy(async (bench) => {
       await bench.status(/^(?!.*indexing)/s, 120_000);

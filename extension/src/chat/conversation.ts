@@ -90,6 +90,11 @@ export class Conversation {
     }));
   }
 
+  /** Whether an answer on show rests on this file. */
+  cites(path: string): boolean {
+    return this.messages.some((message) => message.citations.some((citation) => citation.path === path));
+  }
+
   clear(): void {
     this.id = undefined;
     this.title = "New conversation";
@@ -120,6 +125,11 @@ export function branch(stored: StoredMessage[]): StoredMessage[] {
     message = parent === null ? undefined : byId.get(parent);
   }
   return path;
+}
+
+/** Whether a path of a citation leads out of the workspace: those in it are relative. */
+export function isAbsolute(path: string): boolean {
+  return /^(\/|[a-z]:\/)/i.test(path);
 }
 
 export function distinctFiles(citations: Citation[]): number {

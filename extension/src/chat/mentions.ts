@@ -25,7 +25,13 @@ export async function suggestMentions(
 /** The documentation as a whole, while what is typed may become `docs`. */
 export function docs(query: string): Suggestion[] {
   return "docs".startsWith(query.toLowerCase())
-    ? [{ label: "docs", detail: "the documentation of the workspace", mention: { kind: "docs" } }]
+    ? [
+        {
+          label: "docs",
+          detail: "documentation: the workspace's, and your folders of it",
+          mention: { kind: "docs" },
+        },
+      ]
     : [];
 }
 

@@ -1,5 +1,6 @@
 import * as vscode from "vscode";
 import type { Range } from "../protocol";
+import { isAbsolute } from "./conversation";
 
 /** The file of the workspace that a relative path names; undefined when it leads out of it. */
 export async function resolveInWorkspace(path: string): Promise<vscode.Uri | undefined> {
@@ -19,10 +20,26 @@ export async function resolveInWorkspace(path: string): Promise<vscode.Uri | und
   return undefined;
 }
 
-export async function openCitation(path: string, range?: Range): Promise<void> {
-  const uri = await resolveInWorkspace(path);
+/** The file outside the workspace that an absolute path names, on the machine where the daemon runs. */
+async function resolveOutside(path: string): Promise<vscode.Uri | undefined> {
+  const folder = vscode.workspace.workspaceFolders?.[0];
+  const uri = folder?.uri.with({ path: path.startsWith("/") ? path : `/${path}` });
+  try {
+    if (uri) await vscode.workspace.fs.stat(uri);
+    return uri;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Opens a place of the workspace. An absolute path is opened only where it is `cited`: the daemon named it as a source,
+ * which it does for the person's folders of documentation alone. */
+export async function openCitation(path: string, range: Range | undefined, cited: boolean): Promise<void> {
+  const outside = cited && isAbsolute(path);
+  const uri = await (outside ? resolveOutside(path) : resolveInWorkspace(path));
   if (!uri) {
-    void vscode.window.showWarningMessage(`${path} is not in the workspace any more.`);
+    const where = outside ? "there" : "in the workspace";
+    void vscode.window.showWarningMessage(`${path} is not ${where} any more.`);
     return;
   }
   if (((await vscode.workspace.fs.stat(uri)).type & vscode.FileType.Directory) !== 0) {
@@ -44,8 +61,9 @@ export async function openCitation(path: string, range?: Range): Promise<void> {
   if (selection) editor.revealRange(selection, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
 }
 
-/** A link in an answer: a place in the workspace, or an address that the editor asks about before it opens it. */
-export async function openLink(href: string): Promise<void> {
+/** A link in an answer: a place in the workspace or one that is cited, or an address that the editor asks about before it
+ * opens it. */
+export async function openLink(href: string, isCited: (path: string) => boolean): Promise<void> {
   if (/^https?:\/\//i.test(href)) {
     await vscode.env.openExternal(vscode.Uri.parse(href, true));
     return;
@@ -57,5 +75,6 @@ export async function openLink(href: string): Promise<void> {
   await openCitation(
     path,
     at === undefined ? undefined : { start: { line: at, character: 0 }, end: { line: at, character: 0 } },
+    isCited(path),
   );
 }

@@ -122,10 +122,10 @@ export class ChatView implements vscode.WebviewViewProvider {
         this.setDraft(message);
         break;
       case "open":
-        await openCitation(message.path, message.range);
+        await openCitation(message.path, message.range, this.conversation.cites(message.path));
         break;
       case "openLink":
-        await openLink(message.href);
+        await openLink(message.href, (path) => this.conversation.cites(path));
         break;
       case "copy":
         await vscode.env.clipboard.writeText(message.text);

@@ -23,6 +23,9 @@ main() (
     build "$@"
 )
 
+alias ll='ls -l' la="ls -a"
+alias g=git
+
 if [ -n "${DEBUG:-}" ]; then
     inner=1
 fi

@@ -32,6 +32,10 @@ public class Service<T> : Base, IService where T : class
 
     ~Service() { }
 
+    public static bool operator ==(Service<T> left, Service<T> right) => true;
+
+    public static implicit operator Pair(Service<T> one) => default;
+
     public class Nested
     {
         int field;

@@ -6,6 +6,8 @@ use Example\Base;
 
 const LIMIT = 10;
 
+define('DEPTH', 3);
+
 /**
  * Serves.
  */

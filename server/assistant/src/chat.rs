@@ -46,7 +46,7 @@ pub enum Mention {
         /// Relative to the workspace, or absolute.
         path: String,
     },
-    /// The workspace's documentation.
+    /// The workspace's documentation, and the person's folders of it.
     Docs,
     /// A definition.
     Symbol {
@@ -68,7 +68,7 @@ pub enum Mention {
 /// One place that an answer rests on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WireCitation {
-    /// Relative to the workspace.
+    /// Relative to the workspace; absolute in a folder of documentation outside of it.
     pub path: String,
     /// Where in the text as it is now.
     pub range: Range,
@@ -256,6 +256,23 @@ impl AssistantSnapshot {
                 (None, Some(error))
             }
         };
+        let documentation = if ::chat::is_about_documentation(request) {
+            let mut step = |state| {
+                let title = "Looking through your folders of documentation".to_owned();
+                sink(ChatPartial::Step { title, state });
+            };
+            let waits = !self.docs.is_empty();
+            if waits {
+                step("running");
+            }
+            let found = self.documentation(cancel)?;
+            if waits {
+                step("done");
+            }
+            Some(found)
+        } else {
+            None
+        };
         let known = model.as_ref().and_then(|model| model.loaded());
         let deepening = self.deepening();
         let context = ChatContext {
@@ -264,6 +281,7 @@ impl AssistantSnapshot {
             model: model.as_deref().map(|model| model as &dyn LanguageModel),
             failure: failure.as_ref(),
             deepening: Some(&deepening),
+            documentation: documentation.as_ref(),
             prompt_speed: known.and_then(|info| self.shared.prompt_speeds.of(&info.id)),
         };
         let answer = ::chat::answer(&context, request, cancel, &mut |event| {

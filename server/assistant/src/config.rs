@@ -17,6 +17,8 @@ pub struct Config {
     pub search_rerank: bool,
     /// Whether the chat model writes what an answer may look like before a search.
     pub search_expand: bool,
+    /// Folders of documentation outside the workspace, as the person wrote them.
+    pub docs_folders: Vec<String>,
     /// Most tokens of a chat answer; 0 leaves it to the model.
     pub chat_max_tokens: usize,
     /// Tokens of context that a model is loaded with.
@@ -36,6 +38,7 @@ impl Default for Config {
             index_vectors: true,
             search_rerank: false,
             search_expand: false,
+            docs_folders: Vec::new(),
             chat_max_tokens: 0,
             inference_context: 4096,
             inference_threads: 0,
@@ -72,10 +75,15 @@ impl EditorSettings {
     }
 }
 
+/// The strings of a list; `None` for anything else.
+fn strings(value: &toml::Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|entry| Some(entry.as_str()?.to_owned())).collect()
+}
+
 /// Who may set something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
-    /// The person's file only: it names a program, a server or a model, or costs memory.
+    /// The person's file only: it names a program, a server, a model or a place outside the workspace, or costs memory.
     Person,
     /// The workspace's file too.
     Anywhere,
@@ -111,9 +119,7 @@ const SETTINGS: &[Setting] = &[
         default: "[]",
         about: "Languages without ghost text, by their LSP id, such as `\"markdown\"`.",
         apply: Some(|config, value| {
-            let names: Option<Vec<_>> =
-                value.as_array()?.iter().map(|name| Some(name.as_str()?.to_owned())).collect();
-            config.completion_disabled_languages.extend(names?);
+            config.completion_disabled_languages.extend(strings(value)?);
             Some(())
         }),
     },
@@ -166,6 +172,22 @@ const SETTINGS: &[Setting] = &[
                 that with your model.",
         apply: Some(|config, value| {
             config.search_expand = value.as_bool()?;
+            Some(())
+        }),
+    },
+    Setting {
+        table: "docs",
+        key: "folders",
+        scope: Scope::Person,
+        default: "[]",
+        about: "Folders of documentation outside the workspace, such as `\"~/docs/rust-book\"` or \
+                `\"/usr/share/doc/python3\"`; `~/` is your home folder. `@docs` and `hearth search \
+                --docs` look through them too, whatever their files are called. Each is indexed when \
+                that is first asked for, and followed from then on; files that look secret, generated \
+                or too large are left out as everywhere. `hearth status` names a folder that cannot \
+                be used.",
+        apply: Some(|config, value| {
+            config.docs_folders = strings(value)?;
             Some(())
         }),
     },
@@ -306,8 +328,8 @@ impl Config {
              Your own settings stand in `hearth.toml` in your configuration folder \
              (`~/.config/hearth/` on Linux, or `config/` under `HEARTH_HOME`). A workspace may have a \
              `hearth.toml` at its root; only the settings marked *anywhere* are read from it, and \
-             yours come first. Nothing that names a program, a server or a model is ever read from a \
-             workspace, nor from an editor's settings.\n",
+             yours come first. Nothing that names a program, a server, a model or a folder elsewhere is \
+             ever read from a workspace, nor from an editor's settings.\n",
         );
         let mut table = "";
         for setting in SETTINGS {
@@ -377,16 +399,27 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_names_no_server_program_or_model() {
+    fn a_workspace_names_no_server_program_model_or_folder() {
         let (config, warnings) = load(
             "",
             "[models]\nhub = \"https://evil.example\"\npython = \"./evil\"\nchat = \"evil.gguf\"\n\
              pipeline = \"/evil\"\nhost = \"evil.example\"\nhost_python = \"evil\"\n\
              [inference]\nthreads = 64\n[completion]\nany_model = true\n\
-             [search]\nrerank = true\nexpand = true\n",
+             [search]\nrerank = true\nexpand = true\n[docs]\nfolders = [\"/home\"]\n",
         );
         assert_eq!(config, Config::default());
-        assert_eq!(warnings.len(), 10, "{warnings:?}");
+        assert_eq!(warnings.len(), 11, "{warnings:?}");
+    }
+
+    #[test]
+    fn the_person_names_folders_of_documentation() {
+        let (config, warnings) = load("[docs]\nfolders = [\"~/book\", \"/doc\"]\n", "");
+        assert_eq!(
+            (config.docs_folders, warnings.len()),
+            (vec!["~/book".into(), "/doc".into()], 0)
+        );
+        let (config, warnings) = load("[docs]\nfolders = [\"/doc\", 7]\n", "");
+        assert_eq!((config.docs_folders.len(), warnings.len()), (0, 1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
 use adaptation::Store;
@@ -14,6 +14,7 @@ use vfs::{Change, ChangeError, Documents, OpenDocument, Workspace};
 
 use crate::{
     AssistantError, AssistantSnapshot, Config, EditorSettings, InstalledModels, Models,
+    docs_folders::DocsFolders,
     index_service::{FindEmbedding, IndexService, OnChange},
     shared::Shared,
 };
@@ -74,6 +75,7 @@ pub enum CompletionEventKind {
 pub struct Assistant {
     documents: Documents,
     index: Arc<IndexService>,
+    docs: Arc<DocsFolders>,
     shared: Arc<Shared>,
     encoding: PositionEncoding,
     watch: bool,
@@ -98,9 +100,11 @@ impl Assistant {
             Shared::new(options.folders, models, config, options.trusted, options.on_change);
         let shared = Arc::new(shared);
         let index = open_index(&shared, workspace.clone(), options.watch, Arc::clone(&pdf));
+        let docs = docs_folders(&shared, options.watch, Arc::clone(&pdf));
         Ok(Self {
             documents: Documents::new(workspace),
             index,
+            docs: Arc::new(docs),
             shared,
             encoding: PositionEncoding::default(),
             watch: options.watch,
@@ -141,6 +145,7 @@ impl Assistant {
     /// Ends background work and workers.
     pub fn stop(&self) {
         self.index.stop();
+        self.docs.stop();
         self.shared.models.stop();
     }
 
@@ -199,6 +204,7 @@ impl Assistant {
             shared: self.shared.clone(),
             files: self.documents.snapshot(),
             index: self.index.clone(),
+            docs: self.docs.clone(),
             encoding: self.encoding,
             watch: self.watch,
         }
@@ -243,8 +249,7 @@ impl Drop for Assistant {
 
 /// The installed embedding model. In the background it works for an editor only, whose process
 /// stays, while nobody waits for anything and on power.
-fn find_embedding(shared: &Arc<Shared>, watch: bool) -> FindEmbedding {
-    let shared = Arc::downgrade(shared);
+fn find_embedding(shared: Weak<Shared>, watch: bool) -> FindEmbedding {
     Box::new(move || {
         let strong = shared.upgrade()?;
         if !strong.config.read().index_vectors {
@@ -281,7 +286,7 @@ fn open_index(
         }
     });
     let folders = shared.folders.clone();
-    let embedding = find_embedding(shared, watch);
+    let embedding = find_embedding(Arc::downgrade(shared), watch);
     let index = IndexService::new(workspace, folders, Some(on_change), embedding, pdf, watch);
     let index = Arc::new(index);
     if watch {
@@ -289,4 +294,21 @@ fn open_index(
         index.start();
     }
     index
+}
+
+/// The folders of documentation that the person named. Their indexes feed neither completion nor the instant model.
+fn docs_folders(shared: &Arc<Shared>, watch: bool, pdf: Arc<dyn PdfReader>) -> DocsFolders {
+    let (weak, folders) = (Arc::downgrade(shared), shared.folders.clone());
+    let make = move |workspace| {
+        let changed = weak.clone();
+        let on_change: OnChange = Arc::new(move || {
+            if let Some(shared) = changed.upgrade() {
+                shared.changed();
+            }
+        });
+        let embedding = find_embedding(weak.clone(), watch);
+        let (folders, pdf) = (folders.clone(), Arc::clone(&pdf));
+        IndexService::new(workspace, folders, Some(on_change), embedding, pdf, watch)
+    };
+    DocsFolders::new(&shared.config.read().docs_folders, Box::new(make), watch)
 }

@@ -19,7 +19,7 @@ use crate::AssistantError;
 
 /// How long a question waits for the first pass over a workspace. After that it is answered from
 /// what is there.
-const FIRST_PASS: Duration = Duration::from_secs(10);
+pub const FIRST_PASS: Duration = Duration::from_secs(10);
 /// How long a request waits for changes that are being taken in.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -32,7 +32,7 @@ pub type OnChange = Arc<dyn Fn() + Send + Sync>;
 /// Finds the model for the second tier of vectors when the index is opened.
 pub type FindEmbedding = Box<dyn Fn() -> Option<EmbeddingSource> + Send + Sync>;
 
-/// The index of one workspace: opened on demand or, for an editor, on a thread of its own.
+/// The index of one workspace, or of one folder of documentation: opened on demand or, for an editor, on a thread of its own.
 pub struct IndexService {
     workspace: Workspace,
     folders: Folders,
@@ -148,7 +148,16 @@ impl IndexService {
     /// Waits for the first pass, but not for long, and hands back what there is, with all changes
     /// that were made before this call, unless they are so many that taking them in takes longer.
     pub fn current(&self, cancel: &CancelToken) -> Result<IndexSnapshot, AssistantError> {
-        self.wait_for_first_pass(cancel)?;
+        self.current_by(Instant::now() + FIRST_PASS, cancel)
+    }
+
+    /// The same, but waits for the first pass until `deadline`.
+    pub fn current_by(
+        &self,
+        deadline: Instant,
+        cancel: &CancelToken,
+    ) -> Result<IndexSnapshot, AssistantError> {
+        self.wait_for_first_pass(deadline, cancel)?;
         let indexer = self.indexer()?;
         indexer.settle_within(SETTLED);
         Ok(indexer.snapshot())
@@ -303,8 +312,11 @@ impl IndexService {
         self.first_pass_ended.notify_all();
     }
 
-    fn wait_for_first_pass(&self, cancel: &CancelToken) -> Result<(), Cancelled> {
-        let deadline = Instant::now() + FIRST_PASS;
+    fn wait_for_first_pass(
+        &self,
+        deadline: Instant,
+        cancel: &CancelToken,
+    ) -> Result<(), Cancelled> {
         let mut ended = self.first_pass.lock();
         while !*ended && Instant::now() < deadline {
             cancel.check()?;

@@ -13,6 +13,7 @@ mod complete;
 mod completion_model;
 mod config;
 mod conversation;
+mod docs_folders;
 mod edit;
 mod edits;
 mod error;
@@ -40,6 +41,7 @@ pub use chat::{AskAnswer, AskRequest, ChatParams, ChatPartial, ChatReply, Mentio
 pub use complete::{CompleteAnswer, CompleteItem, CompleteRequest, CompletionTimings, Explanation};
 pub use config::{Config, EditorSettings};
 pub use conversation::ConversationsParams;
+pub use docs_folders::DocsFolderStatus;
 pub use edit::{
     EditParams, EditPartial, EditReply, EditTimings, FileEditAnswer, FileEditRequest, UndoParams,
     WireHunk,

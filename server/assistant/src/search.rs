@@ -3,7 +3,10 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 use base::CancelToken;
 use indexer::IndexSnapshot;
 use pdf_text::{is_pdf, page_at};
-use retrieval::{Hit, Ranking, SearchMode, SearchQuery, SymbolHit};
+use retrieval::{
+    DocumentationFolders, Hit, Ranking, SearchMode, SearchQuery, SymbolHit, search_deepened,
+    search_documentation,
+};
 use serde::{Deserialize, Serialize};
 use text::LineIndex;
 
@@ -24,6 +27,9 @@ pub struct SearchParams {
     /// Which kind of search.
     #[serde(default)]
     pub mode: Option<SearchMode>,
+    /// Only documentation: that of the workspace, and that of the person's folders.
+    #[serde(default)]
+    pub docs: bool,
 }
 
 /// What a search found.
@@ -42,7 +48,7 @@ pub struct SearchAnswer {
 /// One place.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SearchResult {
-    /// Relative to the workspace, with `/`.
+    /// Relative to the workspace, with `/`; absolute in a folder of documentation outside of it.
     pub path: String,
     /// Where in the text as it is now.
     pub range: Range,
@@ -95,10 +101,11 @@ impl AssistantSnapshot {
             ..SearchQuery::default()
         };
         let index = self.index.current(cancel)?;
+        let documentation = if params.docs { Some(self.documentation(cancel)?) } else { None };
         let searching = Instant::now();
-        let results = match query.mode {
-            SearchMode::Symbol => self.definitions(&index, &query),
-            _ => self.places(&index, &query, cancel),
+        let results = match (query.mode, &documentation) {
+            (SearchMode::Symbol, None) => self.definitions(&index, &query),
+            (_, documentation) => self.places(&index, documentation.as_ref(), &query, cancel),
         };
         cancel.check()?;
         self.shared.timings.record("search", searching.elapsed());
@@ -165,24 +172,27 @@ impl AssistantSnapshot {
         Ok(symbols.map(symbol_entry).collect())
     }
 
-    /// Chunks that fit a query.
+    /// Chunks that fit a query, where it is given in documentation alone.
     fn places(
         &self,
         index: &IndexSnapshot,
+        documentation: Option<&DocumentationFolders>,
         query: &SearchQuery,
         cancel: &CancelToken,
     ) -> Vec<SearchResult> {
-        let hits = retrieval::search_deepened(
-            index,
-            query,
-            &Ranking::default(),
-            &self.deepening(),
-            cancel,
-        )
-        .into_iter();
-        let results = hits.map(|hit| SearchResult {
+        let (ranking, deepening) = (Ranking::default(), self.deepening());
+        let hits = match documentation {
+            Some(folders) => {
+                search_documentation(index, folders, query, &ranking, &deepening, cancel)
+            }
+            None => search_deepened(index, query, &ranking, &deepening, cancel),
+        };
+        let text = |path: &str| {
+            documentation.and_then(|folders| folders.text(path)).or_else(|| index.text(path))
+        };
+        let results = hits.into_iter().map(|hit| SearchResult {
             range: Range::of_lines(&hit.lines, &hit.text, self.encoding),
-            page: page_of(index, &hit),
+            page: page_of(&hit, text),
             path: hit.path,
             symbol: hit.symbol,
             kind: hit.kind,
@@ -222,11 +232,11 @@ impl AssistantSnapshot {
 }
 
 /// The page that a hit in a PDF begins on.
-fn page_of(index: &IndexSnapshot, hit: &Hit) -> Option<u32> {
+fn page_of(hit: &Hit, text: impl Fn(&str) -> Option<Arc<str>>) -> Option<u32> {
     if !is_pdf(&hit.path) {
         return None;
     }
-    let text = index.text(&hit.path)?;
+    let text = text(&hit.path)?;
     Some(page_at(&text, hit.range.start))
 }
 

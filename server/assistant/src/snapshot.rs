@@ -6,11 +6,13 @@ use std::{
 use base::CancelToken;
 use indexer::IndexSnapshot;
 use model_registry::Role;
-use retrieval::Deepening;
+use retrieval::{Deepening, DocumentationFolders};
 use text::PositionEncoding;
 use vfs::Snapshot;
 
-use crate::{AssistantError, index_service::IndexService, shared::Shared};
+use crate::{
+    AssistantError, docs_folders::DocsFolders, index_service::IndexService, shared::Shared,
+};
 
 /// The read side: everything that can be asked, over the documents as they were when it was taken.
 /// Cheap to clone; used from any thread.
@@ -19,6 +21,7 @@ pub struct AssistantSnapshot {
     pub(crate) shared: Arc<Shared>,
     pub(crate) files: Snapshot,
     pub(crate) index: Arc<IndexService>,
+    pub(crate) docs: Arc<DocsFolders>,
     pub(crate) encoding: PositionEncoding,
     /// Whether background threads keep everything up to date; otherwise it is done when asked.
     pub(crate) watch: bool,
@@ -82,5 +85,13 @@ impl AssistantSnapshot {
         cancel: &CancelToken,
     ) -> Result<IndexSnapshot, AssistantError> {
         self.index.current(cancel)
+    }
+
+    /// The folders of documentation that the person named, indexed as they are now.
+    pub(crate) fn documentation(
+        &self,
+        cancel: &CancelToken,
+    ) -> Result<DocumentationFolders, AssistantError> {
+        self.docs.current(self.files.workspace(), cancel)
     }
 }

@@ -4,8 +4,8 @@ use indexer::{IndexState, IndexStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AssistantError, AssistantSnapshot, models::RoleStatus, shared::CompletionCounts,
-    timings::Quantiles,
+    AssistantError, AssistantSnapshot, docs_folders::DocsFolderStatus, models::RoleStatus,
+    shared::CompletionCounts, timings::Quantiles,
 };
 
 /// The state of everything, for a status bar and for `hearth status`.
@@ -15,6 +15,8 @@ pub struct Status {
     pub version: &'static str,
     /// The index.
     pub index: IndexStatus,
+    /// The folders of documentation that the person named.
+    pub docs: Vec<DocsFolderStatus>,
     /// The models by role.
     pub models: Vec<RoleStatus>,
     /// Languages whose completions rest on a prior that was learnt for the workspace.
@@ -64,6 +66,7 @@ impl AssistantSnapshot {
         Status {
             version: env!("CARGO_PKG_VERSION"),
             index,
+            docs: self.docs.status(),
             models: self.shared.models.status(),
             priors: self.adapted().languages(),
             adapter: self.adapted().adapter().ok().flatten().map(|adapted| adapted.model),
@@ -79,8 +82,11 @@ impl AssistantSnapshot {
     /// Pauses, resumes or rebuilds the index.
     pub fn index_control(&self, action: IndexAction) -> Result<IndexStatus, AssistantError> {
         match action {
-            IndexAction::Pause => self.index.pause(true)?,
-            IndexAction::Resume => self.index.pause(false)?,
+            IndexAction::Pause | IndexAction::Resume => {
+                let paused = action == IndexAction::Pause;
+                self.docs.pause(paused);
+                self.index.pause(paused)?;
+            }
             IndexAction::Rebuild => self.index.rebuild()?,
         }
         self.shared.changed();

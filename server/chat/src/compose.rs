@@ -100,7 +100,8 @@ fn places(evidence: &Evidence, terms: &Terms, most: usize, writer: &mut Writer<'
 fn place(excerpt: &Excerpt, terms: &Terms) -> String {
     let mut text = String::new();
     let tag = tag(&excerpt.path);
-    match &excerpt.symbol {
+    // What an element of a page is called says nothing of what stands in it.
+    match excerpt.symbol.as_ref().filter(|_| tag != "html") {
         Some(symbol) => {
             let container = symbol.container.as_deref().unwrap_or_default();
             let within =

@@ -9,7 +9,9 @@ use std::{
 use base::CancelToken;
 use code_graph::CodeGraph;
 use prompt::Capability;
-use retrieval::{Hit, Ranking, SearchMode, SearchQuery};
+use retrieval::{
+    Deepening, Hit, Ranking, SearchMode, SearchQuery, search_deepened, search_documentation,
+};
 use syntax::{Language, Symbol};
 
 use crate::{
@@ -50,6 +52,8 @@ pub(crate) struct Evidence {
     pub(crate) notes: Vec<String>,
     /// Whether the person asked for documentation.
     documentation: bool,
+    /// Whether that lies in other folders too.
+    elsewhere: bool,
 }
 
 /// Gathers for one question.
@@ -70,7 +74,8 @@ impl Evidence {
         cancel: &CancelToken,
     ) -> Self {
         let documentation = request.mentions.contains(&Mention::Docs);
-        let evidence = Self { documentation, ..Self::default() };
+        let elsewhere = context.documentation.is_some_and(|folders| !folders.outside.is_empty());
+        let evidence = Self { documentation, elsewhere, ..Self::default() };
         let mut gatherer = Gatherer { context, terms, cancel, files: HashMap::new(), evidence };
         if let Some(selection) = &request.selection {
             gatherer.selection(selection);
@@ -110,7 +115,11 @@ impl Evidence {
 
     /// What was searched, for a person.
     pub(crate) fn searched(&self) -> &'static str {
-        if self.documentation { "this workspace's documentation" } else { "this workspace" }
+        match (self.documentation, self.elsewhere) {
+            (true, true) => "this workspace's documentation and your folders of documentation",
+            (true, false) => "this workspace's documentation",
+            (false, _) => "this workspace",
+        }
     }
 
     /// Whether anything was found or given.
@@ -157,6 +166,19 @@ impl Gatherer<'_> {
         };
         self.files.insert(path.to_owned(), file.clone());
         file
+    }
+
+    /// The file of a hit, which alone may lie in a folder of documentation outside the workspace; `None` once it is gone.
+    fn found(&mut self, path: &str) -> Option<Arc<File>> {
+        if let Some(known) = self.files.get(path) {
+            return known.clone();
+        }
+        if let Some(text) = self.context.documentation.and_then(|folders| folders.text(path)) {
+            let file = Arc::new(File::of_text(path.to_owned(), text, self.cancel));
+            self.files.insert(path.to_owned(), Some(Arc::clone(&file)));
+            return Some(file);
+        }
+        if File::exists(self.context.snapshot, path) { self.open(path) } else { None }
     }
 
     fn give(&mut self, file: &File, lines: Range<u32>) {
@@ -344,21 +366,20 @@ impl Gatherer<'_> {
 
     fn hits(&self, query: &SearchQuery) -> Vec<Hit> {
         let Some(index) = self.context.index else { return Vec::new() };
-        match self.context.deepening {
-            Some(deepening) => {
-                let ranking = Ranking::default();
-                retrieval::search_deepened(index, query, &ranking, deepening, self.cancel)
+        let none = Deepening::default();
+        let (ranking, deepening) = (Ranking::default(), self.context.deepening.unwrap_or(&none));
+        match self.context.documentation.filter(|_| query.documentation) {
+            Some(folders) => {
+                let cancel = self.cancel;
+                search_documentation(index, folders, query, &ranking, deepening, cancel)
             }
-            None => retrieval::search(index, query, self.cancel),
+            None => search_deepened(index, query, &ranking, deepening, self.cancel),
         }
     }
 
     /// The place of a hit in the file as it is now; `None` when its text is no longer there.
     fn current(&mut self, hit: &Hit) -> Option<(Arc<File>, Range<u32>)> {
-        if !File::exists(self.context.snapshot, &hit.path) {
-            return None;
-        }
-        let file = self.open(&hit.path)?;
+        let file = self.found(&hit.path)?;
         if file.slice(&hit.lines).is_some_and(|text| text.trim() == hit.text.trim()) {
             return Some((file, hit.lines.clone()));
         }

@@ -1,6 +1,6 @@
 //! Parts of files as an answer uses them.
 
-use std::{ops::Range, path::Path};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use base::CancelToken;
 use pdf_text::{is_pdf, page_at};
@@ -24,7 +24,7 @@ pub(crate) enum Origin {
 /// Lines of a file, or an attached text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Excerpt {
-    /// Relative to the workspace, or the name of an attachment.
+    /// Relative to the workspace, absolute in a folder of documentation outside of it, or the name of an attachment.
     pub path: String,
     /// Zero-based and half-open.
     pub lines: Range<u32>,
@@ -89,10 +89,10 @@ impl Excerpt {
     }
 }
 
-/// A file of the workspace as it is now.
+/// A file of the workspace, or of a folder of documentation, as it is now.
 pub(crate) struct File {
     pub path: String,
-    pub text: std::sync::Arc<str>,
+    pub text: Arc<str>,
     pub index: LineIndex,
     /// Its definitions; none in a language that is not known.
     pub symbols: Vec<Symbol>,
@@ -118,11 +118,16 @@ impl File {
         } else {
             snapshot.text(&absolute).map_err(|error| format!("`{named}`: {error}"))?
         };
+        Ok(Self::of_text(path, text, cancel))
+    }
+
+    /// Outlines a file with this text.
+    pub(crate) fn of_text(path: String, text: Arc<str>, cancel: &CancelToken) -> Self {
         let symbols = Language::of_file(&path, &text)
             .and_then(|language| parse(language, &text, &ParseLimits::default(), cancel).ok())
             .map(|syntax| symbols(&syntax, &text))
             .unwrap_or_default();
-        Ok(Self { index: LineIndex::new(&text), path, text, symbols })
+        Self { index: LineIndex::new(&text), path, text, symbols }
     }
 
     /// Whether the path exists as a file below the workspace.

@@ -24,7 +24,7 @@ use base::CancelToken;
 use indexer::IndexSnapshot;
 use inference::{InferenceError, LanguageModel, Usage};
 use prompt::Capability;
-use retrieval::Deepening;
+use retrieval::{Deepening, DocumentationFolders};
 use serde::Serialize;
 use text::TextRange;
 use thiserror::Error;
@@ -47,6 +47,9 @@ pub struct ChatContext<'a> {
     pub failure: Option<&'a InferenceError>,
     /// The models that the search for excerpts may ask.
     pub deepening: Option<&'a Deepening>,
+    /// The folders that the person named as documentation; looked at only where the question
+    /// [is about](is_about_documentation) that.
+    pub documentation: Option<&'a DocumentationFolders>,
     /// Prompt tokens a second that the model was measured at, where it was.
     pub prompt_speed: Option<f32>,
 }
@@ -81,7 +84,8 @@ pub enum Mention {
         /// Relative to the workspace.
         path: String,
     },
-    /// The workspace's documentation: only that is searched, besides what else was mentioned.
+    /// The workspace's documentation and [that elsewhere](ChatContext::documentation): only that is searched, besides
+    /// what else was mentioned.
     Docs,
     /// A definition.
     Symbol {
@@ -133,10 +137,10 @@ pub enum ChatEvent {
     Text(String),
 }
 
-/// A place in the workspace. Its lines existed as quoted when the answer was given.
+/// A place in the workspace or in documentation elsewhere. Its lines existed as quoted when the answer was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Citation {
-    /// Relative to the workspace.
+    /// Relative to the workspace; absolute outside of it.
     pub path: String,
     /// Zero-based and half-open.
     pub lines: Range<u32>,
@@ -197,6 +201,11 @@ pub enum ChatError {
     /// There is no question.
     #[error("ask something")]
     Empty,
+}
+
+/// Whether only documentation is searched for an answer: `@docs` is mentioned, or written in the message.
+pub fn is_about_documentation(request: &ChatRequest) -> bool {
+    mention::with_typed(request).mentions.contains(&Mention::Docs)
 }
 
 /// Answers a question. Parts of the answer reach `sink` as they are made; together the text parts

@@ -72,6 +72,7 @@ impl Fixture {
             model: model.map(|model| model as &dyn LanguageModel),
             failure: None,
             deepening: None,
+            documentation: None,
             prompt_speed: None,
         };
         let mut events = Vec::new();
@@ -279,6 +280,7 @@ fn stopping_keeps_what_had_come() {
         model: Some(&model),
         failure: None,
         deepening: None,
+        documentation: None,
         prompt_speed: None,
     };
     let stop = cancel.clone();
@@ -362,10 +364,50 @@ fn an_empty_question_is_refused() {
         model: None,
         failure: None,
         deepening: None,
+        documentation: None,
         prompt_speed: None,
     };
     let refused = answer(&context, &question(" \n"), &CancelToken::new(), &mut |_| {});
     assert_eq!(refused, Err(ChatError::Empty));
+}
+
+#[test]
+fn documentation_elsewhere_is_cited_where_docs_are_asked_for_and_only_there() {
+    let fixture = Fixture::new();
+    let book = tempfile::tempdir().unwrap();
+    let text = "Each value has one owner, which drops it at the end of its scope.\n";
+    fs::write(book.path().join("ownership"), text).unwrap();
+    let workspace = Workspace::open(&[book.path().to_owned()]).unwrap();
+    let place = workspace.roots()[0].join("ownership").to_str().unwrap().replace('\\', "/");
+    let folders = DocumentationFolders {
+        within: Vec::new(),
+        outside: vec![IndexSnapshot::of_texts(workspace, &[("ownership", text)])],
+    };
+    let context = ChatContext {
+        snapshot: &fixture.snapshot,
+        index: Some(&fixture.index),
+        model: None,
+        failure: None,
+        deepening: None,
+        documentation: Some(&folders),
+        prompt_speed: None,
+    };
+    let cited = |request: &ChatRequest| {
+        let answer = answer(&context, request, &CancelToken::new(), &mut |_| {}).unwrap();
+        let places: Vec<(String, String)> =
+            answer.citations.into_iter().map(|place| (place.path, place.quote)).collect();
+        (places, answer.answer)
+    };
+    let asked = "which owner drops a value?";
+    let (places, answer) = cited(&question(&format!("@docs {asked}")));
+    assert_eq!(places, [(place.clone(), text.to_owned())], "{answer}");
+    assert!(answer.contains(&place), "{answer}");
+    assert_eq!(cited(&question(asked)).0, []);
+    let (places, answer) = cited(&question("@docs where are invoices printed?"));
+    assert!(places.is_empty() && answer.contains("your folders of documentation"), "{answer}");
+    let file = vec![Mention::File { path: place }];
+    let (places, answer) = cited(&ChatRequest { mentions: file, ..question("what is in it?") });
+    assert!(places.is_empty() && answer.contains("lies outside the open folders"), "{answer}");
 }
 
 #[test]
@@ -378,6 +420,7 @@ fn a_model_that_cannot_be_used_is_told_of() {
         model: None,
         failure: Some(&failure),
         deepening: None,
+        documentation: None,
         prompt_speed: None,
     };
     let question = question("how are segments merged?");

@@ -98,6 +98,8 @@ pub(crate) struct Shared {
     pub(crate) notice: Mutex<Option<String>>,
     /// The folders that the last walk entered.
     pub(crate) directories: Mutex<Arc<HashSet<PathBuf>>>,
+    /// How long it took.
+    pub(crate) walk_took: Mutex<Duration>,
     pub(crate) embeddings: Option<Arc<Embeddings>>,
     pub(crate) documents: Arc<Documents>,
     /// Tells the thread that keeps the approximate index to look again.
@@ -177,6 +179,7 @@ impl Indexer {
             failure: Mutex::new(None),
             notice: Mutex::new(None),
             directories: Mutex::default(),
+            walk_took: Mutex::default(),
             embeddings: embeddings.clone(),
             documents,
             vectors_changed: Latest::new(),
@@ -538,6 +541,7 @@ impl Shared {
     pub(crate) fn walked(&self, walk: &Walk) {
         let directories = walk.directories.iter().cloned().collect();
         *self.directories.lock() = Arc::new(directories);
+        *self.walk_took.lock() = walk.took;
         self.queue.wake();
     }
 

@@ -32,6 +32,8 @@ const STORM: usize = 1000;
 const STORM_QUIET: Duration = Duration::from_millis(200);
 /// How often everything is looked at where changes cannot be watched, and where they can.
 const POLL: Duration = Duration::from_secs(20);
+/// Of the time at most one part in so many goes into such looks: one at a million files takes seconds.
+const POLL_SHARE: u32 = 10;
 const RECHECK: Duration = Duration::from_mins(15);
 /// Folders that came or went are watched anew, and everything is looked at, once more after this: the system tells of
 /// a folder that is gone at any time, and takes the watch of one that was made again by its name.
@@ -336,7 +338,7 @@ impl Live {
         if self.aftermath {
             AFTERMATH
         } else if self.polling || self.shared.has_failed() {
-            POLL
+            poll_interval(*self.shared.walk_took.lock())
         } else {
             RECHECK
         }
@@ -486,7 +488,8 @@ impl Live {
         let notice = match watching {
             Watching::Events => None,
             Watching::Polling(reason) => {
-                Some(format!("changes are noticed within {} s: {reason}", POLL.as_secs()))
+                let interval = poll_interval(*shared.walk_took.lock());
+                Some(format!("changes are noticed within {} s: {reason}", interval.as_secs()))
             }
         };
         self.polling = notice.is_some();
@@ -581,9 +584,20 @@ impl Live {
     }
 }
 
+/// How often everything is looked at where that took so long the last time.
+fn poll_interval(walk: Duration) -> Duration {
+    POLL.max(walk * POLL_SHARE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_workspace_is_polled_more_rarely() {
+        assert_eq!(poll_interval(Duration::from_millis(500)), POLL);
+        assert_eq!(poll_interval(Duration::from_secs(6)), Duration::from_mins(1));
+    }
 
     #[test]
     fn nobody_waits_where_nothing_was_said_or_for_longer_than_they_want() {

@@ -1,4 +1,7 @@
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use serde::Deserialize;
 
@@ -148,9 +151,14 @@ pub enum Derivation {
 }
 
 impl Manifest {
-    /// The manifest that is part of the program.
-    pub fn embedded() -> Result<Self, RegistryError> {
-        Self::parse(include_str!("../../../models/manifest.toml"))
+    /// The manifest that is part of the program. Read once: each keystroke and each look at the state asks for it.
+    pub fn embedded() -> Result<Arc<Self>, RegistryError> {
+        static EMBEDDED: OnceLock<Arc<Manifest>> = OnceLock::new();
+        if let Some(manifest) = EMBEDDED.get() {
+            return Ok(Arc::clone(manifest));
+        }
+        let manifest = Self::parse(include_str!("../../../models/manifest.toml"))?;
+        Ok(Arc::clone(EMBEDDED.get_or_init(|| Arc::new(manifest))))
     }
 
     /// Reads and checks a manifest.

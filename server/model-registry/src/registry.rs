@@ -2,6 +2,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use base::Folders;
@@ -20,7 +21,7 @@ const CHOICES: &str = "roles.json";
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) folder: PathBuf,
-    pub(crate) manifest: Manifest,
+    pub(crate) manifest: Arc<Manifest>,
     pub(crate) settings: Settings,
     pub(crate) offline: bool,
 }
@@ -122,7 +123,7 @@ impl Registry {
     /// The same models with another manifest.
     #[must_use]
     pub fn with_manifest(mut self, manifest: Manifest) -> Self {
-        self.manifest = manifest;
+        self.manifest = Arc::new(manifest);
         self
     }
 

@@ -416,7 +416,7 @@ fn a_model_that_was_installed_as_it_came_is_quantised_later() {
     let home = home();
     let imported = home.import("one.gguf", 1).expect("it is imported");
     // As if the manifest knew it: the source's hash is that of the imported file.
-    let mut manifest = Manifest::embedded().expect("it is sound");
+    let mut manifest = Manifest::clone(&Manifest::embedded().expect("it is sound"));
     manifest.models.retain(|model| model.id == "smollm2-135m-instruct");
     let entry = manifest.models.first_mut().expect("the default");
     entry.id = "one".into();

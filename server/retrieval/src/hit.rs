@@ -105,7 +105,8 @@ pub(crate) fn is_under(path: &str, folder: &str) -> bool {
 /// A place that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
-    /// The file, relative to the workspace.
+    /// The file, relative to the workspace; absolute, with `/`, in a folder of
+    /// [documentation](crate::DocumentationFolders) outside of it.
     pub path: String,
     /// Its bytes in the current text.
     pub range: TextRange,

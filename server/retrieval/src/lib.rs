@@ -8,6 +8,7 @@
 mod deepening;
 mod documentation;
 mod excerpt;
+mod folders;
 mod hit;
 mod names;
 mod question;
@@ -18,6 +19,7 @@ mod words;
 
 pub use deepening::{Deepening, DeepeningCache};
 pub use documentation::is_documentation;
+pub use folders::{DocumentationFolders, search_documentation};
 pub use hit::{Hit, SearchMode, SearchQuery, UnknownMode};
 pub use ranking::Ranking;
 pub use search::{is_supported, search, search_deepened, search_ranked};

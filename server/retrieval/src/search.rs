@@ -34,10 +34,15 @@ const JUDGED: usize = 5;
 /// Whether the best of these hits answer the question that they were found for, rather than being
 /// what is least far from it.
 pub fn is_supported(hits: &[Hit]) -> bool {
+    support_of(hits) >= SUPPORTED
+}
+
+/// How well the best of these hits answer the question that they were found for: 0 where there are none.
+pub(crate) fn support_of(hits: &[Hit]) -> f32 {
     let best = hits.get(..JUDGED).unwrap_or(hits);
     let words = best.iter().map(|hit| hit.support).fold(0.0, f32::max);
     let nearness: f32 = best.iter().map(|hit| hit.nearness).sum();
-    words + MEANING * nearness / best.len().max(1) as f32 >= SUPPORTED
+    words + MEANING * nearness / best.len().max(1) as f32
 }
 
 /// How many chunks the full text proposes.

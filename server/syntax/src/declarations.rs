@@ -15,6 +15,8 @@ const MATCH_LIMIT: u32 = 4096;
 /// - `@definition.<kind>`: the whole definition, with `@name` (or `@qualified`, whose last part is
 ///   the name and whose rest is the container). Where several patterns name one node, the first in
 ///   the file wins.
+///   A name of several nodes reaches from the first to the last.
+/// - `@assigned`: a name with the `=` and the value behind it, where the grammar keeps them in one word.
 /// - `@declarator`: instead of a name, a declarator of the C family, in which the name lies.
 /// - `@statement`: the range of the definition, where that is more than what it contains.
 /// - `@container`: the name of the container, where nesting does not tell it.
@@ -46,6 +48,7 @@ pub(crate) struct Declarations {
 enum Role {
     Definition(SymbolKind),
     Name,
+    Assigned,
     Qualified,
     Declarator,
     Statement,
@@ -123,7 +126,15 @@ impl Declarations {
                 match self.roles[capture.index as usize] {
                     Role::Definition(kind) => whole = Some((capture.node, Some(kind))),
                     Role::Scope => whole = Some((capture.node, None)),
-                    Role::Name => name = Some(range()),
+                    Role::Name => {
+                        let start = name.map_or(range().start, |first: TextRange| first.start);
+                        name = Some(TextRange::new(start, range().end));
+                    }
+                    Role::Assigned => {
+                        let word = range().slice(text).unwrap_or_default();
+                        let end = word.find('=').map(|length| range().start + length);
+                        name = end.map(|end| TextRange::new(range().start, end));
+                    }
                     Role::Qualified => (name, qualified) = (Some(range()), true),
                     Role::Declarator => {
                         let Some(declared) = declarator::name(capture.node) else { continue };
@@ -177,6 +188,7 @@ impl Role {
     fn of(capture: &str) -> Self {
         match capture {
             "name" => Self::Name,
+            "assigned" => Self::Assigned,
             "qualified" => Self::Qualified,
             "declarator" => Self::Declarator,
             "statement" => Self::Statement,

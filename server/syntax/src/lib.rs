@@ -16,6 +16,7 @@ mod declarations;
 mod declarator;
 mod errors;
 mod language;
+mod lost;
 mod outline;
 mod parse;
 mod place;

@@ -6,7 +6,7 @@ use tree_sitter::Tree;
 use crate::{
     Import, Language, Reference, Symbol, SymbolKind,
     declarations::{Declared, Found},
-    references, signature,
+    lost, references, signature,
 };
 
 /// What one walk over a tree tells: the definitions, what is used and imported, and where chunks may
@@ -37,7 +37,9 @@ impl Outline {
         omits.sort_unstable();
         let references = references::of(&mut found, text);
         let imports = references::imports_of(&mut found, language, text);
-        let symbols = Nesting { language, text, leads: &leads }.symbols(found);
+        let mut symbols = Nesting { language, text, leads: &leads }.symbols(found);
+        symbols.extend(lost::functions(language, tree, text, &leads, &symbols));
+        symbols.sort_by_key(|symbol| symbol.name_range);
         Self { symbols, units, omits, leads, references, imports }
     }
 
@@ -169,8 +171,12 @@ impl Nesting<'_> {
             (Some(outer), Some(own)) => Some(format!("{outer}{separator}{own}")),
             (outer, own) => own.or(outer).map(str::to_owned),
         };
-        // Quotes around a key and the colon of a symbol are no part of the name.
-        let name = name.trim().trim_matches(['"', '\'']).trim_start_matches(':');
+        // Quotes around a key, the colon of a symbol and the marks behind a heading are no part of
+        // the name.
+        let name = match item.kind {
+            Some(SymbolKind::Heading) => signature::without_closing_marks(name),
+            _ => name.trim().trim_matches(['"', '\'']).trim_start_matches(':'),
+        };
         (name, container)
     }
 

@@ -26,7 +26,11 @@ pub(crate) fn of(text: &str, kind: SymbolKind, node: Node<'_>, range: TextRange)
         _ => &["{\n", "{\r\n", "\\\n"],
     };
     let end = ends.iter().filter_map(|end| head.find(end)).min();
-    let head = end.map_or(head, |end| &head[..end]);
+    on_one_line(end.map_or(head, |end| &head[..end]))
+}
+
+/// The head of a definition on one line, without what opens its body.
+pub(crate) fn on_one_line(head: &str) -> String {
     let mut line = String::with_capacity(head.len().min(SIGNATURE_BYTES + 1));
     for word in head.split_whitespace() {
         if !line.is_empty() {
@@ -62,22 +66,31 @@ pub(crate) fn doc(
     range: TextRange,
     leads: &Leads,
 ) -> Option<String> {
-    let mut doc = match docstring(language, text, node) {
-        Some(string) => string,
-        None => leads
-            .before(text, range.start)
-            .iter()
-            .filter_map(|lead| comment_text(language, lead.slice(text)?))
-            .collect::<Vec<_>>()
-            .join("\n"),
-    };
-    let trimmed = doc.trim();
-    if trimmed.is_empty() {
-        return None;
+    match docstring(language, text, node) {
+        Some(string) => shortened(&string),
+        None => comments(language, text, range.start, leads),
     }
-    doc = trimmed.to_owned();
+}
+
+/// What the comments right before `start` say.
+pub(crate) fn comments(
+    language: Language,
+    text: &str,
+    start: usize,
+    leads: &Leads,
+) -> Option<String> {
+    let lines: Vec<_> = leads
+        .before(text, start)
+        .iter()
+        .filter_map(|lead| comment_text(language, lead.slice(text)?))
+        .collect();
+    shortened(&lines.join("\n"))
+}
+
+fn shortened(doc: &str) -> Option<String> {
+    let mut doc = doc.trim().to_owned();
     cut(&mut doc, DOC_BYTES);
-    Some(doc)
+    Some(doc).filter(|doc| !doc.is_empty())
 }
 
 fn docstring(language: Language, text: &str, node: Node<'_>) -> Option<String> {
@@ -162,9 +175,28 @@ pub(crate) fn bare_type(written: &str) -> &str {
     if name.is_empty() { written } else { name }
 }
 
+/// A heading without the blanks around it and the `##` that may close it.
+pub(crate) fn without_closing_marks(heading: &str) -> &str {
+    let heading = heading.trim();
+    let open = heading.trim_end_matches('#');
+    if open.ends_with([' ', '\t']) { open.trim_end() } else { heading }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_heading_ends_before_the_marks_that_close_it() {
+        for (written, name) in [
+            ("Use it ##", "Use it"),
+            ("C#", "C#"),
+            ("a # b", "a # b"),
+            (" \"On\" Linux", "\"On\" Linux"),
+        ] {
+            assert_eq!(without_closing_marks(written), name);
+        }
+    }
 
     #[test]
     fn a_qualified_name_is_split_outside_of_brackets() {

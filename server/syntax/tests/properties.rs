@@ -45,6 +45,8 @@ fn code() -> impl Strategy<Value = String> {
         "fn f() {",
         "impl A for B {",
         "func (a *A) F() {",
+        "f() {",
+        "\"${1:~0}\"",
         "}",
         "{",
         "(",

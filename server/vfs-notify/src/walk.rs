@@ -3,7 +3,7 @@ use std::{
     fs::Metadata,
     io,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use base::{CancelToken, Cancelled};
@@ -87,6 +87,8 @@ pub struct Walk {
     pub skipped: Vec<Skipped>,
     /// All folders that were entered: those to watch.
     pub directories: Vec<PathBuf>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 enum Entry {
@@ -102,6 +104,7 @@ pub fn walk(
     options: &WalkOptions,
     cancel: &CancelToken,
 ) -> Result<Walk, Cancelled> {
+    let begun = Instant::now();
     let mut found = Walk::default();
     for root in workspace.roots() {
         collect(&builder(root, options), workspace, options, cancel, &mut found);
@@ -110,6 +113,7 @@ pub fn walk(
     found.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     found.skipped.sort_unstable();
     found.directories.sort_unstable();
+    found.took = begun.elapsed();
     Ok(found)
 }
 

@@ -2,7 +2,8 @@
 
     python3 compare.py --hearth PROGRAM [--json FILE] [--list LANGUAGE]
 
-A definition of ctags is found when Hearth has one of that name in that file whose lines hold that line. What ctags
+A definition of ctags is found when Hearth has one of that name in that file whose lines hold that line. A selector of
+CSS is found when every class and id in it is, and a writer of Ruby (`name=`) by its attribute. What ctags
 lists and Hearth means to leave out is counted apart, by reason. Ends with 1 when less than 98 in 100 of the others
 are found. `--list` shows those that are not.
 """
@@ -34,6 +35,14 @@ ENDINGS = {
     "javascript": (".js", ".mjs", ".cjs"),
     "typescript": (".ts",),
     "go": (".go",),
+    "java": (".java",),
+    "csharp": (".cs",),
+    "ruby": (".rb",),
+    "php": (".php",),
+    # Scripts mostly have no ending: then their first line says what they are.
+    "bash": (".sh", ".bash", ""),
+    "css": (".css",),
+    "markdown": (".md",),
 }
 CTAGS = {
     "rust": "Rust",
@@ -43,10 +52,33 @@ CTAGS = {
     "javascript": "JavaScript",
     "typescript": "TypeScript",
     "go": "Go",
+    "java": "Java",
+    "csharp": "C#",
+    "ruby": "Ruby",
+    "php": "PHP",
+    "bash": "Sh",
+    "css": "CSS",
+    "markdown": "Markdown",
 }
 REACHED = 0.98
 # Definitions whose scope is one of these belong to code that runs.
 CALLABLE = {"function", "method", "member", "func", "generator", "getter", "setter"}
+
+
+def names_of(tag: dict[str, str], language: str) -> list[str]:
+    """The names that Hearth must list for a definition, without blanks."""
+    name = tag["name"].replace(" ", "")
+    if language == "css":
+        return re.findall(r"[.#](-?[A-Za-z_][\w-]*)", re.sub(r"\[[^\]]*\]", "", tag["name"]))
+    if language == "ruby" and tag["kind"] == "accessor":
+        return [name.removesuffix("=")]
+    return [name]
+
+
+def is_found(tag: dict[str, str], language: str, symbols: dict[tuple[str, str], list[range]]) -> bool:
+    """Whether `symbols`, the lines of every definition by file and name, have what ctags lists."""
+    path, names = tag["path"].removeprefix("./"), names_of(tag, language)
+    return bool(names) and all(any(tag["line"] in lines for lines in symbols.get((path, name), [])) for name in names)
 
 
 def left_out(tag: dict[str, str], language: str) -> str | None:
@@ -81,6 +113,24 @@ def left_out(tag: dict[str, str], language: str) -> str | None:
             return "a property of an object, not a definition"
         if kind == "class" and "class" not in pattern:
             return "an object that ctags takes for a class"
+    if language == "java" and kind == "package":
+        return "the package that a file belongs to, not a definition"
+    if language == "csharp":
+        if kind == "typedef" and re.match(rf"\s*(global )?using {re.escape(name)}\b", pattern):
+            return "an import, not a definition"
+        if kind == "field" and re.search(rf"[(,]\s*([\w.<>\[\], ]+ )?{re.escape(name)}\) =>", pattern):
+            return "a parameter before `=>`, which ctags takes for a field"
+        if re.search(rf"\bwhere \w+ : .*\b{re.escape(name)}\b", pattern) or re.search(rf"<{re.escape(name)}> where\b", pattern):
+            return "a type parameter or what it is bound to, not a definition"
+    if language == "php" and kind == "alias" and re.match(r"\s*use\b", pattern):
+        return "an import, not a definition"
+    if language == "bash":
+        if kind == "heredoc":
+            return "the word that ends a here-document, not a definition"
+        if kind == "function" and name.endswith("=") and f"{name}()" in pattern:
+            return "an empty array, which ctags takes for a function"
+    if language == "css" and not names_of(tag, language):
+        return "a selector without a class or an id: it names nothing"
     if tag.get("scopeKind") in CALLABLE and not (language == "python" and kind == "member"):
         return "local to a function"
     return None
@@ -113,10 +163,10 @@ def copy(package: dict[str, object], source: Path, into: Path) -> None:
     for part in package.get("folders", ["."]):
         for path in sorted((source / part).rglob("*")):
             relative = path.relative_to(source)
-            if path.is_file() and path.suffix in endings and not path.name.endswith((".d.ts", ".min.js")):
+            if path.is_file() and path.suffix in endings and not path.name.endswith((".d.ts", ".min.js", ".min.css", "-min.css")):
                 target = into / relative
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+                shutil.copy(path, target)
 
 
 def main() -> None:
@@ -152,8 +202,7 @@ def main() -> None:
             found, reasons, missing = 0, Counter(), Counter()
             asked = Counter()
             for tag in tags_of(workspace, language):
-                path = tag["path"].removeprefix("./")
-                if any(tag["line"] in lines for lines in symbols.get((path, tag["name"].replace(" ", "")), [])):
+                if is_found(tag, language, symbols):
                     found += 1
                     asked[tag["kind"]] += 1
                 elif reason := left_out(tag, language):
@@ -162,7 +211,7 @@ def main() -> None:
                     asked[tag["kind"]] += 1
                     missing[tag["kind"]] += 1
                     if args.list == language:
-                        print(f"{tag['kind']:12} {path}:{tag['line']} {tag['name']} in {tag.get('scope')}")
+                        print(f"{tag['kind']:12} {tag['path']}:{tag['line']} {tag['name']} in {tag.get('scope')}")
         share = found / max(1, asked.total())
         missed |= share < REACHED
         scores.append(

@@ -18,6 +18,9 @@ pub struct SearchArgs {
     /// Which kind of search
     #[arg(long, value_enum, default_value_t = Mode::Hybrid)]
     mode: Mode,
+    /// Only documentation: that of the workspace, and that of the folders that your hearth.toml names
+    #[arg(long)]
+    docs: bool,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -46,6 +49,7 @@ pub fn run(args: &SearchArgs, global: &Global) -> Result<ExitCode> {
         query: args.query.join(" "),
         limit: Some(args.limit),
         mode: Some(args.mode.into()),
+        docs: args.docs,
     };
     let answer = session.snapshot().search(&params, &session.cancel)?;
     if global.json {

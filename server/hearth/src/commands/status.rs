@@ -34,6 +34,10 @@ pub fn run(_args: &StatusArgs, global: &Global) -> Result<ExitCode> {
     for plain in &index.plain {
         line("as text", &format!("{}: {}", plain.path, plain.reason))?;
     }
+    for docs in &status.docs {
+        let state = docs.detail.clone().unwrap_or_else(|| "searched with @docs".to_owned());
+        line("docs", &format!("{}: {state}", docs.folder))?;
+    }
     for model in &status.models {
         line(model.role.as_str(), &format!("{} ({})", model.id, model.state))?;
     }
