@@ -251,14 +251,14 @@ pub(crate) fn compare_models(
         let ask = |model: Option<&dyn LanguageModel>| -> Result<Seen, Cancelled> {
             let cache = CompletionCache::new();
             let (instant, excerpts) = (contest.instant, &*excerpts);
-            let context = CompletionContext { instant, model, excerpts, cache: &cache };
+            let asked = CompletionContext { instant, model, excerpts, cache: &cache };
             let options = CompletionOptions {
                 model_budget: PATIENCE,
                 unfit_model: contest.unfit_model,
                 ..CompletionOptions::default()
             };
             let params = CompletionParams { path, text: open, offset: *offset, options };
-            let answer = complete(&context, &params, cancel);
+            let answer = complete(&asked, &params, cancel);
             cancel.check()?;
             let first = answer.items.first();
             let exact = first.is_some_and(|item| item.insert_text == *tail);

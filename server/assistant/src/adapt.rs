@@ -63,7 +63,7 @@ impl AssistantSnapshot {
         progress: &mut dyn FnMut(AdaptProgress),
     ) -> Result<AdaptReport, AssistantError> {
         let begun = Instant::now();
-        let own = self.own_files(&self.current_index(cancel)?, cancel)?;
+        let own = own_files(&self.current_index(cancel)?, cancel)?;
         if own.iter().all(|(path, _)| PriorLanguage::of_path(path).is_none()) {
             return Err(AssistantError::Invalid(format!(
                 "{} has no file of Python, Rust, TypeScript, JavaScript or Go; priors are learnt for these",
@@ -115,25 +115,6 @@ impl AssistantSnapshot {
         Ok(AdaptedPriors { removed, removed_adapter, ..self.adapted_priors() })
     }
 
-    /// The indexed files but for PDFs, by path.
-    pub(crate) fn own_files(
-        &self,
-        index: &IndexSnapshot,
-        cancel: &CancelToken,
-    ) -> Result<Vec<(String, Arc<str>)>, AssistantError> {
-        let mut own: Vec<(String, Arc<str>)> = Vec::new();
-        for rows in index.files() {
-            cancel.check()?;
-            let path = &rows.file.path;
-            if is_pdf(path) {
-                continue;
-            }
-            own.extend(index.text(path).map(|text| (path.to_string(), text)));
-        }
-        own.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        Ok(own)
-    }
-
     pub(crate) fn adapted(&self) -> Store {
         Store::new(&self.shared.folders, &self.files.workspace().key())
     }
@@ -141,6 +122,24 @@ impl AssistantSnapshot {
     pub(crate) fn root(&self) -> PathBuf {
         self.files.workspace().roots().first().cloned().unwrap_or_default()
     }
+}
+
+/// The indexed files but for PDFs, by path.
+pub(crate) fn own_files(
+    index: &IndexSnapshot,
+    cancel: &CancelToken,
+) -> Result<Vec<(String, Arc<str>)>, AssistantError> {
+    let mut own: Vec<(String, Arc<str>)> = Vec::new();
+    for rows in index.files() {
+        cancel.check()?;
+        let path = &rows.file.path;
+        if is_pdf(path) {
+            continue;
+        }
+        own.extend(index.text(path).map(|text| (path.to_string(), text)));
+    }
+    own.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    Ok(own)
 }
 
 impl From<AdaptError> for AssistantError {

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::{
     AssistantError, AssistantSnapshot,
+    adapt::own_files,
     excerpts::{self, Spot},
 };
 
@@ -86,7 +87,7 @@ impl AssistantSnapshot {
         let key = self.files.workspace().key();
         let trainer = registry.trainer(options, &key, cancel, told)?;
         let index = self.current_index(cancel)?;
-        let own = self.own_files(&index, cancel)?;
+        let own = own_files(&index, cancel)?;
         let base = trainer.base();
         let mut report = AdapterReport {
             workspace: self.root(),
