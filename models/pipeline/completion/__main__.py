@@ -119,6 +119,8 @@ def train(args: argparse.Namespace) -> None:
     from . import train as train_
 
     config = config_.read(args.config)
+    if args.until_eof:
+        train_.stop_at_end_of(sys.stdin.fileno())
     train_.run(config, args.base, args.prepared, args.out, args.minutes, args.device)
 
 
@@ -126,6 +128,7 @@ def convert(args: argparse.Namespace) -> None:
     """Makes the run's adapter, the merged model and a quantised one.
 
     What a person gets from an adapter is merged by the product; the 32-bit file, for `check` alone, here.
+    With `--adapter-only` nothing but the adapter is made.
     """
     from . import convert as convert_
     from . import train as train_
@@ -139,8 +142,11 @@ def convert(args: argparse.Namespace) -> None:
         raise Refused(f"{args.run} was trained on another file than {args.base}")
     trained = {name: value.numpy() for name, value in kept["trained"].items()}
     adapter, exact, half = (args.run / f"{name}.gguf" for name in ("adapter", "merged-F32", "merged-F16"))
-    if config.train.method == "lora":
+    if args.adapter_only or config.train.method == "lora":
         convert_.adapter(config, base, trained, adapter)
+    if args.adapter_only:
+        return
+    if config.train.method == "lora":
         convert_.merged(config, base, convert_.read_adapter(base, adapter), exact, exact=True)
         convert_.merge(args.hearth, args.base, adapter, half)
         files = [adapter, exact, half]
@@ -270,11 +276,15 @@ def main() -> None:
             sub.add_argument("--out", type=Path, default=cache / "completion" / "run")
             sub.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
             sub.add_argument("--device", default="auto", help="auto, cpu or cuda")
+            sub.add_argument(
+                "--until-eof", action="store_true", help="stop with a checkpoint when standard input ends"
+            )
         if task in (convert, check):
             sub.add_argument("--run", type=Path, default=cache / "completion" / "run")
         if task is convert:
             sub.add_argument("--hearth", type=Path, default=Path("hearth"), help="the program hearth")
             sub.add_argument("--quantization", default="Q8_0")
+            sub.add_argument("--adapter-only", action="store_true", help="make nothing but the adapter")
         if task is check:
             sub.add_argument("--reference", type=Path, required=True, help="the program completion-reference")
             sub.add_argument("--samples", type=int, default=8)

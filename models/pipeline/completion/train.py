@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import pickle
 import signal
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -237,6 +239,21 @@ def read_checkpoint(path: Path) -> dict:
     if kept.get("format") != _FORMAT:
         raise Refused(f"the checkpoint {path} is of another version; remove it to start anew")
     return kept
+
+
+def stop_at_end_of(stream: int) -> None:
+    """Has this process end as on SIGTERM when a stream ends: whoever started it is gone, or wants it to stop.
+
+    It works over a connection, too, and on systems without signals between processes. The stream is read by its
+    number: a thread that waits in a buffered one keeps the interpreter from ending.
+    """
+
+    def watch() -> None:
+        while os.read(stream, 1024):
+            pass
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Signals:

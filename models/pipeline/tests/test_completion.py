@@ -267,7 +267,7 @@ class Samples(unittest.TestCase):
 
 class Recipes(Folder):
     def test_the_shipped_ones_are_right(self) -> None:
-        for name in ("tiny", "base"):
+        for name in ("tiny", "base", "workspace"):
             with self.subTest(name):
                 self.assertEqual(config.read(RECIPES / f"{name}.toml").name, name)
 

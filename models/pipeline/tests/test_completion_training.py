@@ -10,6 +10,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 import unittest
 from dataclasses import replace
 from pathlib import Path
@@ -353,6 +354,31 @@ class Training(Fixture):
         with mock.patch.object(train._Work, "step", interrupted), self.assertRaises(SystemExit) as ended:
             self.run_("out")
         self.assertEqual(ended.exception.code, 128 + signal.SIGTERM)
+        self.assertEqual(train.read_checkpoint(self.root / "out" / train.CHECKPOINT)["state"]["step"], 1)
+
+    def test_the_end_of_a_stream_keeps_a_checkpoint(self) -> None:
+        real, stream = train._Work.step, os.pipe()
+        train.stop_at_end_of(stream[0])
+        ended = threading.Event()
+
+        def abandoned(work: train._Work, *arguments: object) -> float:
+            if not ended.is_set():
+                os.close(stream[1])
+                ended.set()
+            # The thread that watches the stream needs its turn.
+            deadline = time.monotonic() + 60
+            while signals.seen is None and time.monotonic() < deadline:
+                time.sleep(0.001)
+            return real(work, *arguments)
+
+        signals = train._Signals()
+        with (
+            mock.patch.object(train, "_Signals", lambda: signals),
+            mock.patch.object(train._Work, "step", abandoned),
+            self.assertRaises(SystemExit),
+        ):
+            self.run_("out")
+        os.close(stream[0])
         self.assertEqual(train.read_checkpoint(self.root / "out" / train.CHECKPOINT)["state"]["step"], 1)
 
     def test_the_speed_of_the_beginning_plans_the_rest(self) -> None:

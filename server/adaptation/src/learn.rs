@@ -239,11 +239,11 @@ impl Task<'_> {
 }
 
 /// Paths and texts.
-type Files<'f> = Vec<&'f (String, Arc<str>)>;
+pub(crate) type Files<'f> = Vec<&'f (String, Arc<str>)>;
 
 /// The files for measuring and those for learning. Which one a file belongs to is decided by its path, so
 /// that another attempt measures on the same files.
-fn split(mut files: Files<'_>) -> (Files<'_>, Files<'_>) {
+pub(crate) fn split(mut files: Files<'_>) -> (Files<'_>, Files<'_>) {
     files.sort_by_cached_key(|(path, _)| *blake3::hash(path.as_bytes()).as_bytes());
     let held_out = (files.len() / HELD_OUT).max(LEAST_HELD_OUT).min(files.len());
     let mut own = files.split_off(held_out);

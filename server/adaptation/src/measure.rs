@@ -1,17 +1,25 @@
 //! Whether a new prior is better, on files that it has not seen.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base::{CancelToken, Cancelled};
 use completion::{
     CompletionCache, CompletionContext, CompletionOptions, CompletionParams, Masked, Random,
     complete, mask, maskable_lines,
 };
+use inference::LanguageModel;
 use instant::{Instant, Judgement, Priors, Query};
+use prompt::Excerpt;
 use serde::{Deserialize, Serialize};
+
+use crate::adapter::{AdapterComparison, Shown as Counted};
 
 /// Lines that are tried.
 const LINES: usize = 2000;
+/// Lines that models are tried on: each costs a model's answer, on a slow machine some seconds.
+const MODEL_LINES: usize = 500;
+/// A model's answer is waited for so long: no slow machine should lose one.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Fewer lines than this cannot tell anything.
 pub(crate) const LEAST_LINES: usize = 200;
 /// Fewer files than this cannot either: the lines of a file resemble each other.
@@ -97,7 +105,7 @@ pub(crate) fn compare(
     cancel: &CancelToken,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Comparison, Cancelled> {
-    let lines = draw(held_out);
+    let lines = draw(held_out, LINES);
     let mut run = |priors: Priors, done: usize| -> Result<Vec<Shown>, Cancelled> {
         instant.set_priors(priors);
         let mut shown = Vec::with_capacity(lines.len());
@@ -118,15 +126,15 @@ pub(crate) fn count_lines(files: &[&(String, Arc<str>)]) -> usize {
     files.iter().map(|(_, text)| maskable_lines(text).len()).sum()
 }
 
-/// The same lines each time.
-fn draw<'t>(held_out: &[&'t (String, Arc<str>)]) -> Vec<Line<'t>> {
+/// The same lines each time, `most` of them or all.
+fn draw<'t>(held_out: &[&'t (String, Arc<str>)], most: usize) -> Vec<Line<'t>> {
     let mut random = Random(1);
     let mut places: Vec<(usize, usize)> = Vec::new();
     for (file, (_, text)) in held_out.iter().enumerate() {
         places.extend(maskable_lines(text).into_iter().map(|start| (file, start)));
     }
     let mut lines = Vec::new();
-    while lines.len() < LINES && !places.is_empty() {
+    while lines.len() < most && !places.is_empty() {
         let (file, start) = places.swap_remove(random.below(places.len()));
         let text = held_out.get(file).map(|(_, text)| text);
         let masked = text.and_then(|text| mask(text, start, &mut random));
@@ -183,7 +191,7 @@ fn compared(lines: &[Line<'_>], before: &[Shown], after: &[Shown]) -> Comparison
     }
 }
 
-/// The interval of the mean gain of a token, by drawing the files anew: lines of a file are not
+/// The interval of the mean gain of what `files` have, by drawing the files anew: lines of a file are not
 /// independent, files nearly are (paired bootstrap, Koehn 2004, over clusters, Field and Welsh 2007).
 fn interval(files: &[(f64, usize)]) -> [f64; 2] {
     let mut random = Random(2);
@@ -204,6 +212,95 @@ fn interval(files: &[(f64, usize)]) -> [f64; 2] {
     [at(OUTSIDE), at(1.0 - OUTSIDE)]
 }
 
+/// What is compared, all of it on one workspace.
+#[derive(Clone, Copy)]
+pub struct Contest<'a> {
+    /// The live model with the priors that are in use there; it holds the whole workspace.
+    pub instant: &'a Instant,
+    /// The model that completes there today.
+    pub before: Option<&'a dyn LanguageModel>,
+    /// The one that was trained for it.
+    pub after: &'a dyn LanguageModel,
+    /// Whether a model that was not trained to fill in the middle is asked, too.
+    pub unfit_model: bool,
+    /// What a model sees of other files, by the path of the file and the text before the cursor.
+    pub excerpts: &'a (dyn Fn(&str, &str) -> Arc<[Excerpt]> + 'a),
+}
+
+/// What one line showed.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    shown: bool,
+    exact: bool,
+}
+
+/// Completes lines of `held_out` as an editor would: without a model, with the one of today, with the new one.
+pub(crate) fn compare_models(
+    contest: &Contest<'_>,
+    held_out: &[&(String, Arc<str>)],
+    cancel: &CancelToken,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<AdapterComparison, Cancelled> {
+    let lines = draw(held_out, MODEL_LINES);
+    let mut seen: Vec<[Seen; 3]> = Vec::with_capacity(lines.len());
+    for line in &lines {
+        progress(seen.len(), lines.len());
+        let Some((path, _)) = held_out.get(line.file) else { continue };
+        let Masked { open, offset, tail } = &line.masked;
+        let excerpts = (contest.excerpts)(path, open.get(..*offset).unwrap_or_default());
+        let ask = |model: Option<&dyn LanguageModel>| -> Result<Seen, Cancelled> {
+            let cache = CompletionCache::new();
+            let (instant, excerpts) = (contest.instant, &*excerpts);
+            let asked = CompletionContext { instant, model, excerpts, cache: &cache };
+            let options = CompletionOptions {
+                model_budget: PATIENCE,
+                unfit_model: contest.unfit_model,
+                ..CompletionOptions::default()
+            };
+            let params = CompletionParams { path, text: open, offset: *offset, options };
+            let answer = complete(&asked, &params, cancel);
+            cancel.check()?;
+            let first = answer.items.first();
+            let exact = first.is_some_and(|item| item.insert_text == *tail);
+            Ok(Seen { shown: first.is_some(), exact })
+        };
+        let alone = ask(None)?;
+        let before = if contest.before.is_some() { ask(contest.before)? } else { alone };
+        seen.push([alone, before, ask(Some(contest.after))?]);
+    }
+    Ok(models_compared(&lines, &seen))
+}
+
+fn models_compared(lines: &[Line<'_>], seen: &[[Seen; 3]]) -> AdapterComparison {
+    let count = |wanted: &dyn Fn(&[Seen; 3]) -> bool| seen.iter().filter(|it| wanted(it)).count();
+    let counted = |at: fn(&[Seen; 3]) -> Seen| Counted {
+        exact: count(&|it| at(it).exact),
+        shown: count(&|it| at(it).shown),
+    };
+    // For each file how many lines more are exact, and how many there are.
+    let over = |at: fn(&[Seen; 3]) -> Seen| {
+        let mut files: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
+        for (line, it) in lines.iter().zip(seen) {
+            let file = files.entry(line.file).or_default();
+            file.0 += f64::from(it[2].exact) - f64::from(at(it).exact);
+            file.1 += 1;
+        }
+        files.into_values().collect::<Vec<_>>()
+    };
+    let (over_before, over_instant) = (over(|it| it[1]), over(|it| it[0]));
+    AdapterComparison {
+        lines: seen.len(),
+        files: over_before.len(),
+        instant: counted(|it| it[0]),
+        before: counted(|it| it[1]),
+        after: counted(|it| it[2]),
+        won: count(&|[_, before, after]| after.exact && !before.exact),
+        lost: count(&|[_, before, after]| before.exact && !after.exact),
+        gain: interval(&over_before),
+        gain_over_instant: interval(&over_instant),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +316,29 @@ mod tests {
         assert!(low < 0.0 && high > 0.2, "{low} {high}");
         let [low, high] = interval(&[]);
         assert!(low.abs() < 1e-9 && high.abs() < 1e-9, "{low} {high}");
+    }
+
+    #[test]
+    fn a_model_is_held_against_today_and_against_none() {
+        let text: Arc<str> = "let a = b;\n".repeat(10).into();
+        let files: Vec<_> = (0..8).map(|it| (format!("{it}.rs"), Arc::clone(&text))).collect();
+        let lines = draw(&files.iter().collect::<Vec<_>>(), 40);
+        let seen = |exact| Seen { shown: true, exact };
+        // The new model is right everywhere, today's on the lines of the first file alone.
+        let shown = |line: &Line<'_>| [Seen::default(), seen(line.file == 0), seen(true)];
+        let shown: Vec<_> = lines.iter().map(shown).collect();
+        let first = lines.iter().filter(|line| line.file == 0).count();
+        let compared = models_compared(&lines, &shown);
+        assert_eq!((compared.lines, compared.won, compared.lost), (40, 40 - first, 0));
+        assert_eq!(compared.instant, Counted::default());
+        assert_eq!(compared.before, Counted { exact: first, shown: 40 });
+        assert_eq!(compared.after, Counted { exact: 40, shown: 40 });
+        assert!(compared.is_better() && compared.gain[0] < 1.0, "{compared:?}");
+        assert!((compared.gain_over_instant[0] - 1.0).abs() < 1e-9, "{compared:?}");
+        let swapped: Vec<_> =
+            shown.iter().map(|[alone, before, after]| [*alone, *after, *before]).collect();
+        let compared = models_compared(&lines, &swapped);
+        assert!(!compared.is_better() && compared.lost == 40 - first, "{compared:?}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use instant::{Prior, PriorLanguage, Priors};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::measure::Comparison;
+use crate::{adapter::AdapterComparison, measure::Comparison};
 
 /// Why a prior could not be kept or removed.
 #[derive(Debug, Error)]
@@ -29,6 +29,14 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A file there holds something else than it should.
+    #[error("{} is damaged: {reason}; `hearth models adapt --remove` removes it", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
 }
 
@@ -65,15 +73,32 @@ pub struct Measured {
     pub comparison: Comparison,
 }
 
-/// The installed priors of one workspace.
+/// The model that was trained for a workspace and completes there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdaptedModel {
+    /// Its name among the models.
+    pub model: String,
+    /// The model that it was trained on.
+    pub base: String,
+    /// When it was installed, in seconds since 1970.
+    pub time: u64,
+    /// Files that it was trained on.
+    pub files: usize,
+    /// How it compared with what completed there before.
+    pub comparison: AdapterComparison,
+}
+
+/// The installed priors of one workspace, and the choice of a model for it.
 #[derive(Clone, Debug)]
 pub struct Store {
     folders: Folders,
     key: String,
 }
 
-/// Tells one state of a store from another: when each language's file was written, and its size.
-pub type Stamp = [Option<(SystemTime, u64)>; PriorLanguage::ALL.len()];
+/// Tells one state of a store from another: when each language's file and that of the model were written, and
+/// their sizes.
+pub type Stamp = [Option<(SystemTime, u64)>; PriorLanguage::ALL.len() + 1];
 
 impl Store {
     /// Those of the workspace that is named as its index is.
@@ -145,12 +170,45 @@ impl Store {
         installed.collect()
     }
 
-    /// What changes whenever a prior is installed or removed. Costs four looks at the disk.
+    fn adapter_file(&self) -> PathBuf {
+        self.folders.workspace_data_path(&self.key).join("adapter.json")
+    }
+
+    /// Has this model complete in the workspace from now on.
+    pub fn install_adapter(&self, adapted: &AdaptedModel) -> Result<(), StoreError> {
+        // Makes the folder above it, too.
+        self.folders.workspace_data(&self.key, "priors")?;
+        let path = self.adapter_file();
+        let json = serde_json::to_vec_pretty(adapted).expect("it is plain data");
+        write(&path, &json)
+    }
+
+    /// The model that completes in the workspace because it was trained for it.
+    pub fn adapter(&self) -> Result<Option<AdaptedModel>, StoreError> {
+        let path = self.adapter_file();
+        let json = match fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::File { what: "read", path, source }),
+        };
+        let read = serde_json::from_slice(&json);
+        read.map(Some).map_err(|error| StoreError::Damaged { path, reason: error.to_string() })
+    }
+
+    /// Takes that choice back and says whether there was one. The model's files stay.
+    pub fn remove_adapter(&self) -> Result<bool, StoreError> {
+        remove(&self.adapter_file())
+    }
+
+    /// What changes whenever something is installed or removed. Costs five looks at the disk.
     pub fn stamp(&self) -> Stamp {
-        PriorLanguage::ALL.map(|language| {
-            let metadata = self.file(language, "bin").metadata().ok()?;
+        let of = |path: PathBuf| {
+            let metadata = path.metadata().ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
-        })
+        };
+        let [python, rust, typescript, go] =
+            PriorLanguage::ALL.map(|language| of(self.file(language, "bin")));
+        [python, rust, typescript, go, of(self.adapter_file())]
     }
 
     /// The languages with an installed prior, damaged or not.
@@ -250,6 +308,30 @@ mod tests {
             let mode = home.path().join(path).metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0, "{path}: {mode:o}");
         }
+    }
+
+    #[test]
+    fn the_choice_of_a_model_is_kept_and_taken_back() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::new(&Folders::under(home.path()), "0123");
+        let before = store.stamp();
+        assert_eq!(store.adapter().unwrap(), None);
+        let adapted = AdaptedModel { model: "adapted-0123".into(), ..AdaptedModel::default() };
+        store.install_adapter(&adapted).unwrap();
+        assert_ne!(store.stamp(), before);
+        assert_eq!(store.adapter().unwrap(), Some(adapted));
+        assert_eq!(store.languages(), [""; 0], "it is no prior");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = store.adapter_file().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{mode:o}");
+        }
+        fs::write(store.adapter_file(), "{").unwrap();
+        let error = store.adapter().unwrap_err().to_string();
+        assert!(error.contains("adapter.json is damaged"), "{error}");
+        assert!(store.remove_adapter().unwrap() && !store.remove_adapter().unwrap());
+        assert_eq!((store.adapter().unwrap(), store.stamp()), (None, before));
     }
 
     /// Whether a model with the installed priors has anything to say about Go, for which the program has none.

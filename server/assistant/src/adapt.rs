@@ -8,11 +8,12 @@ use adaptation::{
     AdaptError, AdaptProgress, AdaptedPrior, Attempt, Measured, Outcome, Places, Store,
 };
 use base::CancelToken;
+use indexer::IndexSnapshot;
 use instant::PriorLanguage;
 use pdf_text::is_pdf;
 use serde::Serialize;
 
-use crate::{AssistantError, AssistantSnapshot};
+use crate::{AssistantError, AssistantSnapshot, adapter::AdapterStatus};
 
 /// What came of an attempt to learn priors for a workspace.
 #[derive(Clone, Debug, Serialize)]
@@ -35,15 +36,22 @@ pub struct AdaptedLanguage {
     pub installed: bool,
 }
 
-/// The priors of a workspace.
+/// What is installed for a workspace.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AdaptedPriors {
     /// The workspace's first folder.
     pub workspace: PathBuf,
-    /// Those that are installed.
+    /// The priors that are installed.
     pub priors: Vec<AdaptedPrior>,
     /// The languages whose prior was removed just now.
     pub removed: Vec<&'static str>,
+    /// The model that was trained for the workspace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterStatus>,
+    /// The name of such a model that was removed just now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed_adapter: Option<String>,
 }
 
 impl AssistantSnapshot {
@@ -55,17 +63,7 @@ impl AssistantSnapshot {
         progress: &mut dyn FnMut(AdaptProgress),
     ) -> Result<AdaptReport, AssistantError> {
         let begun = Instant::now();
-        let index = self.current_index(cancel)?;
-        let mut own: Vec<(String, Arc<str>)> = Vec::new();
-        for rows in index.files() {
-            cancel.check()?;
-            let path = &rows.file.path;
-            if is_pdf(path) {
-                continue;
-            }
-            own.extend(index.text(path).map(|text| (path.to_string(), text)));
-        }
-        own.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let own = own_files(&self.current_index(cancel)?, cancel)?;
         if own.iter().all(|(path, _)| PriorLanguage::of_path(path).is_none()) {
             return Err(AssistantError::Invalid(format!(
                 "{} has no file of Python, Rust, TypeScript, JavaScript or Go; priors are learnt for these",
@@ -98,25 +96,50 @@ impl AssistantSnapshot {
         Ok(AdaptReport { workspace: self.root(), languages, seconds })
     }
 
-    /// The priors that were learnt for the workspace.
+    /// What was learnt and trained for the workspace.
     pub fn adapted_priors(&self) -> AdaptedPriors {
-        AdaptedPriors { workspace: self.root(), priors: self.adapted().list(), removed: Vec::new() }
+        AdaptedPriors {
+            workspace: self.root(),
+            priors: self.adapted().list(),
+            removed: Vec::new(),
+            adapter: self.adapter_status(),
+            removed_adapter: None,
+        }
     }
 
-    /// Goes back to the program's own priors.
+    /// Goes back to the program's own priors and the person's own model.
     pub fn remove_adapted_priors(&self) -> Result<AdaptedPriors, AssistantError> {
         let removed = self.adapted().remove()?;
         let removed = removed.into_iter().map(PriorLanguage::name).collect();
-        Ok(AdaptedPriors { removed, ..self.adapted_priors() })
+        let removed_adapter = self.remove_adapter()?;
+        Ok(AdaptedPriors { removed, removed_adapter, ..self.adapted_priors() })
     }
 
     pub(crate) fn adapted(&self) -> Store {
         Store::new(&self.shared.folders, &self.files.workspace().key())
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.files.workspace().roots().first().cloned().unwrap_or_default()
     }
+}
+
+/// The indexed files but for PDFs, by path.
+pub(crate) fn own_files(
+    index: &IndexSnapshot,
+    cancel: &CancelToken,
+) -> Result<Vec<(String, Arc<str>)>, AssistantError> {
+    let mut own: Vec<(String, Arc<str>)> = Vec::new();
+    for rows in index.files() {
+        cancel.check()?;
+        let path = &rows.file.path;
+        if is_pdf(path) {
+            continue;
+        }
+        own.extend(index.text(path).map(|text| (path.to_string(), text)));
+    }
+    own.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    Ok(own)
 }
 
 impl From<AdaptError> for AssistantError {

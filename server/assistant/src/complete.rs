@@ -126,9 +126,9 @@ impl AssistantSnapshot {
         }
         let unfit_model = self.shared.config.read().completion_any_model;
         let model = if self.watch {
-            self.shared.completion_model.ready(&self.shared)
+            self.shared.completion_model.ready(&self.shared, workspace.adapter())
         } else {
-            completion_model(&self.shared, cancel)
+            completion_model(&self.shared, workspace.adapter().as_deref(), cancel)
         };
         let _busy = model.is_some().then(|| self.shared.busy(Activity::Completing));
         let offset = LineIndex::new(&text).offset(&text, request.position, self.encoding);

@@ -239,7 +239,32 @@ const SETTINGS: &[Setting] = &[
         key: "python",
         scope: Scope::Person,
         default: "\"python3\"",
-        about: "Python interpreter that prepares the default models.",
+        about: "Python interpreter that prepares the default models, and with PyTorch trains adapters.",
+        apply: None,
+    },
+    Setting {
+        table: "models",
+        key: "pipeline",
+        scope: Scope::Person,
+        default: "",
+        about: "The folder `models` of a checkout of Hearth, as an absolute path: what `hearth models adapt \
+                --adapter` trains with.",
+        apply: None,
+    },
+    Setting {
+        table: "models",
+        key: "host",
+        scope: Scope::Person,
+        default: "",
+        about: "A machine with a GPU, as `ssh` knows it, that `hearth models adapt --adapter` trains on.",
+        apply: None,
+    },
+    Setting {
+        table: "models",
+        key: "host_python",
+        scope: Scope::Person,
+        default: "\"python3\"",
+        about: "Python interpreter there, with PyTorch.",
         apply: None,
     },
 ];
@@ -378,11 +403,12 @@ mod tests {
         let (config, warnings) = load(
             "",
             "[models]\nhub = \"https://evil.example\"\npython = \"./evil\"\nchat = \"evil.gguf\"\n\
+             pipeline = \"/evil\"\nhost = \"evil.example\"\nhost_python = \"evil\"\n\
              [inference]\nthreads = 64\n[completion]\nany_model = true\n\
              [search]\nrerank = true\nexpand = true\n[docs]\nfolders = [\"/home\"]\n",
         );
         assert_eq!(config, Config::default());
-        assert_eq!(warnings.len(), 8, "{warnings:?}");
+        assert_eq!(warnings.len(), 11, "{warnings:?}");
     }
 
     #[test]

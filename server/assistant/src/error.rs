@@ -88,7 +88,7 @@ pub enum AssistantError {
     Model(InferenceError),
     /// The model manager.
     #[error(transparent)]
-    Registry(#[from] RegistryError),
+    Registry(RegistryError),
     /// The priors that were learnt for the workspace.
     #[error(transparent)]
     Priors(#[from] PriorStoreError),
@@ -172,6 +172,15 @@ impl AssistantError {
 impl From<Cancelled> for AssistantError {
     fn from(Cancelled: Cancelled) -> Self {
         Self::Cancelled
+    }
+}
+
+impl From<RegistryError> for AssistantError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Cancelled => Self::Cancelled,
+            error => Self::Registry(error),
+        }
     }
 }
 

@@ -68,7 +68,8 @@ impl CompletionExcerpts {
     }
 }
 
-fn find(spot: Spot<'_>, index: &IndexSnapshot, cancel: &CancelToken) -> Arc<[Excerpt]> {
+/// The same, without what was chosen before.
+pub(crate) fn find(spot: Spot<'_>, index: &IndexSnapshot, cancel: &CancelToken) -> Arc<[Excerpt]> {
     let lines: Vec<&str> = spot.before.lines().rev().take(ASKED_LINES).collect();
     let text: Vec<&str> = lines.into_iter().rev().collect();
     let query = SearchQuery {

@@ -51,6 +51,8 @@ pub struct OfWorkspace {
     /// The priors that were learnt for it, and which of them the model has.
     adapted: Option<Store>,
     stamp: Mutex<Stamp>,
+    /// The completion model that was trained for it, by its name.
+    adapter: Mutex<Option<Arc<str>>>,
 }
 
 type ContentHash = [u8; 16];
@@ -161,12 +163,22 @@ impl OfWorkspace {
         }
     }
 
+    /// The completion model that was trained for it, by its name.
+    pub(crate) fn adapter(&self) -> Option<Arc<str>> {
+        self.adapter.lock().clone()
+    }
+
     fn refresh_priors(&self) {
         let Some(adapted) = &self.adapted else { return };
         let mut held = self.stamp.lock();
         let stamp = adapted.stamp();
         if stamp != *held {
             self.instant.set_priors(adapted.load());
+            let chosen = adapted.adapter().unwrap_or_else(|error| {
+                tracing::warn!(%error, "the model that was trained for the workspace is left out");
+                None
+            });
+            *self.adapter.lock() = chosen.map(|chosen| chosen.model.into());
             self.cache.clear();
             *held = stamp;
         }

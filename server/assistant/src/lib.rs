@@ -7,6 +7,7 @@
 
 mod actions;
 mod adapt;
+mod adapter;
 mod chat;
 mod complete;
 mod completion_model;
@@ -32,7 +33,10 @@ mod wire;
 
 pub use actions::{ActionKind, DiagnosticText};
 pub use adapt::{AdaptReport, AdaptedLanguage, AdaptedPriors};
-pub use adaptation::{AdaptProgress, AdaptStep, AdaptedPrior, Comparison, Outcome};
+pub use adaptation::{
+    AdaptProgress, AdaptStep, AdaptedModel, AdaptedPrior, AdapterComparison, Comparison, Outcome,
+};
+pub use adapter::{AdapterOutcome, AdapterReport, AdapterStatus};
 pub use chat::{AskAnswer, AskRequest, ChatParams, ChatPartial, ChatReply, Mention, WireCitation};
 pub use complete::{CompleteAnswer, CompleteItem, CompleteRequest, CompletionTimings, Explanation};
 pub use config::{Config, EditorSettings};

@@ -26,6 +26,11 @@ pub trait Models: Send + Sync {
     /// The model of a role if it is loaded; never waits and starts nothing.
     fn loaded(&self, role: Role) -> Option<Arc<dyn LanguageModel>>;
 
+    /// An installed model by its name, started or not.
+    fn named(&self, id: &str) -> Result<Arc<dyn LanguageModel>, InferenceError> {
+        Err(InferenceError::Engine(format!("no model is called {id}")))
+    }
+
     /// The model that makes vectors, not started yet, with a name that changes with the model.
     fn embedder(&self) -> Option<(Arc<dyn Embedder>, String)> {
         None
@@ -115,6 +120,10 @@ impl InstalledModels {
 impl Models for InstalledModels {
     fn model(&self, role: Role) -> Result<Arc<dyn LanguageModel>, InferenceError> {
         Ok(self.worker(&self.installed(role)?)?)
+    }
+
+    fn named(&self, id: &str) -> Result<Arc<dyn LanguageModel>, InferenceError> {
+        Ok(self.worker(&Registry::open(&self.folders)?.installed(id)?)?)
     }
 
     fn loaded(&self, role: Role) -> Option<Arc<dyn LanguageModel>> {

@@ -21,6 +21,9 @@ pub struct Status {
     pub models: Vec<RoleStatus>,
     /// Languages whose completions rest on a prior that was learnt for the workspace.
     pub priors: Vec<&'static str>,
+    /// The completion model that was trained for the workspace, by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// `offline`: no connection is ever opened while serving.
     pub network: &'static str,
     /// Memory of this process, without its workers.
@@ -66,6 +69,7 @@ impl AssistantSnapshot {
             docs: self.docs.status(),
             models: self.shared.models.status(),
             priors: self.adapted().languages(),
+            adapter: self.adapted().adapter().ok().flatten().map(|adapted| adapted.model),
             network: "offline",
             memory: Memory { resident: resident() },
             activity: self.shared.activity.word().unwrap_or(idle),

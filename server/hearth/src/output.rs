@@ -79,6 +79,9 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         Some(InferenceError::NoModel { .. }) => ExitCode::from(MISSING),
         Some(InferenceError::Cancelled) => ExitCode::from(INTERRUPTED),
         _ if cancelled => ExitCode::from(INTERRUPTED),
+        _ if matches!(assistant, Some(AssistantError::Registry(it)) if it.is_missing_component()) => {
+            ExitCode::from(MISSING)
+        }
         _ => ExitCode::FAILURE,
     }
 }

@@ -20,7 +20,9 @@ use crate::{
     Reranker, TextSink, Usage,
 };
 
-pub use gguf::{write_scripted_model, write_tiny_adapter, write_tiny_model};
+pub use gguf::{
+    write_scripted_adapter, write_scripted_model, write_tiny_adapter, write_tiny_model,
+};
 
 /// Answers each request with the next scripted reply, word by word, and keeps the requests.
 #[derive(Default)]

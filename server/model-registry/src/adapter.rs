@@ -37,8 +37,44 @@ impl Registry {
     /// this very file. It is called `id`, or as the adapter says.
     pub fn import_adapter(
         &self,
-        (adapter, base): (&Path, Option<&Path>),
+        files: (&Path, Option<&Path>),
         id: Option<&str>,
+        converter: &dyn Converter,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Installed, RegistryError> {
+        self.import_for(files, (id, None), converter, cancel, progress)
+    }
+
+    /// The same with an adapter that was trained for the workspace called `key`: no role uses its model, and
+    /// [`Registry::remove_of_workspace`] removes it. Its name tells it from those of other adapters.
+    pub fn import_adapter_for(
+        &self,
+        key: &str,
+        (adapter, base): (&Path, &Path),
+        converter: &dyn Converter,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Installed, RegistryError> {
+        let id = Self::id_for(key, adapter, cancel)?;
+        let name = (Some(id.as_str()), Some(key));
+        self.import_for((adapter, Some(base)), name, converter, cancel, progress)
+    }
+
+    /// The name of what an adapter for a workspace becomes.
+    pub fn id_for(
+        key: &str,
+        adapter: &Path,
+        cancel: &CancelToken,
+    ) -> Result<String, RegistryError> {
+        let sha256 = hash::of_file(adapter, cancel, &mut |_| {})?;
+        Ok(format!("adapted-{key}-{}", sha256.get(..12).unwrap_or_default()))
+    }
+
+    fn import_for(
+        &self,
+        (adapter, base): (&Path, Option<&Path>),
+        (id, workspace): (Option<&str>, Option<&str>),
         converter: &dyn Converter,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(Progress<'_>),
@@ -55,7 +91,8 @@ impl Registry {
         let mut task = Task { id: &id, cancel, sink: progress };
         let _lock = self.lock(&id, cancel, &mut || task.report(Step::Waiting, 0, None))?;
         let source = format!("adapter {}", adapter.display());
-        let record = Record::new(&id, &name, &[], source);
+        let mut record = Record::new(&id, &name, &[], source);
+        record.workspace = workspace.map(str::to_owned);
         let made = self.merge_in((adapter, base), record, converter, &mut task);
         self.discard_part(&id)?;
         made

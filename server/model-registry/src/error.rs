@@ -132,6 +132,12 @@ pub enum RegistryError {
         /// Why, and what to do.
         reason: String,
     },
+    /// Nothing can train an adapter as things are.
+    #[error("no adapter can be trained: {reason}")]
+    NoTrainer {
+        /// What is missing and how to get it.
+        reason: String,
+    },
     /// A download failed.
     #[error("cannot download {address}: {reason}")]
     Download {
@@ -140,7 +146,7 @@ pub enum RegistryError {
         /// What happened and what to do.
         reason: String,
     },
-    /// A program that is needed for the set-up is missing or failed.
+    /// A program that is needed is missing or failed.
     #[error("{what} failed: {reason}")]
     Tool {
         /// What was being done.
@@ -153,7 +159,7 @@ pub enum RegistryError {
 impl RegistryError {
     /// Whether something that can be fetched is missing (exit code 3), rather than a failure.
     pub fn is_missing_component(&self) -> bool {
-        matches!(self, Self::NotInstalled { .. } | Self::Offline { .. })
+        matches!(self, Self::NotInstalled { .. } | Self::Offline { .. } | Self::NoTrainer { .. })
     }
 
     /// For `map_err` after an operation on a file.

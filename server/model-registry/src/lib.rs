@@ -2,8 +2,9 @@
 //! downloads that resume, verification, import, the choice of a model for each role, the check of a
 //! header before native code sees the file, and what a machine has room for.
 //!
-//! It loads no model and runs none; quantising and merging are asked of a [`Converter`]. Nothing here is read from
-//! a workspace: the manifest is part of the program, the rest stands in the person's own folders.
+//! It loads no model and runs none; quantising and merging are asked of a [`Converter`], and training an adapter of
+//! the pipeline that the person names. Nothing here is read from a workspace: the manifest is part of the program,
+//! the rest stands in the person's own folders.
 
 mod adapter;
 mod choose;
@@ -25,6 +26,7 @@ mod role;
 mod script;
 mod settings;
 mod space;
+mod training;
 mod verify;
 
 pub use choose::Recommendation;
@@ -36,4 +38,5 @@ pub use pull::{Converter, WorkerConverter};
 pub use record::Derived;
 pub use registry::{Installed, ModelStatus, Registry, State};
 pub use role::Role;
+pub use training::{Trainer, TrainingOptions};
 pub use verify::{FileCheck, Verification};

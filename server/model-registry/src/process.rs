@@ -1,13 +1,14 @@
-//! Python and pip as child processes: they end with the operation that started them.
+//! Python, pip and ssh as child processes: they end with the operation that started them.
 
 use std::{
     ffi::OsString,
     fs,
-    io::Read,
+    io::{self, BufRead as _, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base::CancelToken;
@@ -19,9 +20,16 @@ const POLL: Duration = Duration::from_millis(60);
 /// How much of what a child says is kept for the message of a failure.
 const KEPT: usize = 2000;
 
+/// Longest line of a child that is told, in bytes.
+const LINE: u64 = 400;
+/// What a child has left to say when it has ended is waited for so long: a process that it started may hold
+/// the pipe open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A Python interpreter.
 pub(crate) struct Python {
-    program: OsString,
+    /// The program, as it is started.
+    pub(crate) program: OsString,
 }
 
 /// What to do when Python or a part of it is missing.
@@ -138,10 +146,116 @@ pub(crate) fn run(
     if status.success() {
         return Ok(());
     }
-    Err(failed(match said.trim() {
+    Err(failed(last_words(&said, status)))
+}
+
+/// What stands on a child's standard input.
+pub(crate) enum Input {
+    /// Nothing.
+    Nothing,
+    /// All of this, then its end.
+    Bytes(Box<dyn Read + Send>),
+    /// Nothing, and no end: that comes when the operation is cancelled. The child may then take so long to
+    /// keep what it has.
+    UntilCancelled(Duration),
+}
+
+/// What is told of a child that is followed.
+pub(crate) enum Event<'a> {
+    /// It wrote a line to standard error.
+    Said(&'a str),
+    /// It goes on.
+    Running,
+}
+
+/// Runs `command` to its end and tells what it says while it says it. What it writes to standard output goes
+/// where the command has it go. Fails with the end of what it said, if it failed. Signals that the terminal
+/// sends to this program do not reach it: how it ends is decided here.
+pub(crate) fn follow(
+    mut command: Command,
+    what: &str,
+    input: Input,
+    cancel: &CancelToken,
+    told: &mut dyn FnMut(Event<'_>),
+) -> Result<(), RegistryError> {
+    let failed = |reason: String| RegistryError::Tool { what: what.to_owned(), reason };
+    let piped = !matches!(input, Input::Nothing);
+    command.stdin(if piped { Stdio::piped() } else { Stdio::null() }).stderr(Stdio::piped());
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn().map_err(|error| {
+        failed(format!("{} cannot be started: {error}", command.get_program().display()))
+    })?;
+    let lines = lines_of(child.stderr.take().expect("standard error is a pipe"));
+    let (mut held, mut grace) = (None, Duration::ZERO);
+    match (input, child.stdin.take()) {
+        (Input::Bytes(bytes), Some(stdin)) => give(bytes, stdin),
+        (Input::UntilCancelled(patience), stdin) => (held, grace) = (stdin, patience),
+        _ => {}
+    }
+    let mut child = Ended(child);
+    let mut said = String::new();
+    let mut hear = |line: String, told: &mut dyn FnMut(Event<'_>)| {
+        told(Event::Said(&line));
+        said.push_str(&line);
+        said.push('\n');
+        let excess = said.len().saturating_sub(KEPT);
+        said.drain(..said.ceil_char_boundary(excess));
+    };
+    let mut ending: Option<Instant> = None;
+    let status = loop {
+        match lines.recv_timeout(POLL) {
+            Ok(line) => hear(line, told),
+            Err(RecvTimeoutError::Timeout) => told(Event::Running),
+            // It closed its standard error, and may go on.
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL),
+        }
+        if cancel.is_cancelled() {
+            drop(held.take());
+            if ending.get_or_insert_with(Instant::now).elapsed() >= grace {
+                return Err(RegistryError::Cancelled);
+            }
+        }
+        if let Some(status) = child.0.try_wait().map_err(|error| failed(error.to_string()))? {
+            break status;
+        }
+    };
+    while let Ok(line) = lines.recv_timeout(LAST_WORDS) {
+        hear(line, told);
+    }
+    cancel.check()?;
+    if status.success() { Ok(()) } else { Err(failed(last_words(&said, status))) }
+}
+
+/// The lines of a stream; of a long one its parts.
+fn lines_of(stream: ChildStderr) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let mut stream = BufReader::new(stream);
+        let mut line = Vec::new();
+        while matches!((&mut stream).take(LINE).read_until(b'\n', &mut line), Ok(1..)) {
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim();
+            if !text.is_empty() && sender.send(text.to_owned()).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    lines
+}
+
+/// Hands a child its input on a thread of its own. A child that does not read to the end says why itself.
+fn give(mut bytes: Box<dyn Read + Send>, mut stdin: ChildStdin) {
+    thread::spawn(move || io::copy(&mut bytes, &mut stdin));
+}
+
+fn last_words(said: &str, status: ExitStatus) -> String {
+    match said.trim() {
         "" => status.to_string(),
         said => said.to_owned(),
-    }))
+    }
 }
 
 /// A child that does not outlive its guard.

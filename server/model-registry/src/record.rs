@@ -32,6 +32,9 @@ pub(crate) struct Record {
     pub(crate) files: Vec<FileRecord>,
     /// When it was installed, in nanoseconds since 1970.
     pub(crate) installed_at: u64,
+    /// The only workspace that it is for, by its key: no role ever finds it.
+    #[serde(default)]
+    pub(crate) workspace: Option<String>,
     /// What the last full verification found wrong.
     #[serde(default)]
     pub(crate) damaged: Option<String>,
@@ -72,6 +75,7 @@ impl Record {
             derived: None,
             files: Vec::new(),
             installed_at: UNIX_EPOCH.elapsed().map_or(0, nanoseconds),
+            workspace: None,
             damaged: None,
         }
     }

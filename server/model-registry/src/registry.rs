@@ -92,6 +92,9 @@ pub struct ModelStatus {
     pub roles: Vec<Role>,
     /// The roles that use it now.
     pub used_for: Vec<Role>,
+    /// The only workspace that it is for, by its key: it was trained for that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
     /// Whether the default set-up has it.
     pub default: bool,
     /// Its licence.
@@ -181,6 +184,7 @@ impl Registry {
             name: record.name.clone(),
             roles: record.roles.clone(),
             used_for: Vec::new(),
+            workspace: record.workspace.clone(),
             default: entry.is_some_and(|entry| entry.default),
             license: record.license.clone(),
             parameters: entry.and_then(|entry| filled(&entry.parameters)),
@@ -205,6 +209,7 @@ impl Registry {
             name: entry.name.clone(),
             roles: entry.roles.clone(),
             used_for: Vec::new(),
+            workspace: None,
             default: entry.default,
             license: Some(entry.license.clone()),
             parameters: filled(&entry.parameters),
@@ -261,7 +266,7 @@ impl Registry {
             };
         }
         let mut records = self.records();
-        records.retain(|record| record.roles.contains(&role));
+        records.retain(|record| record.roles.contains(&role) && record.workspace.is_none());
         let default =
             |record: &Record| self.manifest.get(&record.id).is_some_and(|entry| entry.default);
         records.sort_by_key(|record| (default(record), std::cmp::Reverse(record.installed_at)));
@@ -312,6 +317,17 @@ impl Registry {
         choices.retain(|_, chosen| chosen != id);
         if choices.len() != before {
             self.save_choices(&choices)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the models that are for one workspace alone, but for the one called `kept`.
+    pub fn remove_of_workspace(&self, key: &str, kept: Option<&str>) -> Result<(), RegistryError> {
+        let of_workspace = |record: &Record| record.workspace.as_deref() == Some(key);
+        for record in self.records().iter().filter(|record| of_workspace(record)) {
+            if Some(record.id.as_str()) != kept {
+                self.remove(&record.id)?;
+            }
         }
         Ok(())
     }

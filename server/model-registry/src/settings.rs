@@ -1,4 +1,7 @@
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -11,8 +14,14 @@ use crate::RegistryError;
 pub(crate) struct Settings {
     /// Address of the model hub.
     pub(crate) hub: Option<String>,
-    /// The Python interpreter for set-up.
+    /// The Python interpreter for set-up, and for the training of adapters.
     pub(crate) python: Option<String>,
+    /// The folder of the pipeline that trains adapters.
+    pub(crate) pipeline: Option<PathBuf>,
+    /// The machine that adapters are trained on, as ssh knows it.
+    pub(crate) host: Option<String>,
+    /// The Python interpreter there.
+    pub(crate) host_python: Option<String>,
 }
 
 impl Settings {
@@ -32,6 +41,10 @@ impl Settings {
         let file: File = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
         if let Some(hub) = &file.models.hub {
             check_hub(hub).map_err(refused)?;
+        }
+        // A relative one would be looked for wherever the person is, in a workspace for example.
+        if file.models.pipeline.as_ref().is_some_and(|folder| folder.is_relative()) {
+            return Err(refused("`pipeline` under `[models]` must be an absolute path".into()));
         }
         Ok(file.models)
     }
@@ -89,5 +102,8 @@ mod tests {
         fs::write(&path, "[models]\nhub = \"http://hub.example\"\n").expect("written");
         let error = Settings::load(&path).expect_err("not encrypted").to_string();
         assert!(error.contains("hearth.toml") && error.contains("https://"), "{error}");
+        fs::write(&path, "[models]\npipeline = \"models\"\n").expect("written");
+        let error = Settings::load(&path).expect_err("of no certain place").to_string();
+        assert!(error.contains("hearth.toml") && error.contains("absolute"), "{error}");
     }
 }

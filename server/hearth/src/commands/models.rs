@@ -146,7 +146,7 @@ fn act(action: Action, global: &Global) -> Result<ExitCode> {
 }
 
 /// What makes GGUF files of others: this program as a worker.
-fn converter() -> Result<WorkerConverter> {
+pub(super) fn converter() -> Result<WorkerConverter> {
     let engine = inference_llama::ENGINE_VERSION.to_owned();
     Ok(WorkerConverter { program: Global::program()?, engine })
 }
@@ -304,6 +304,7 @@ fn table(models: &[ModelStatus]) -> Result<()> {
         let state = match model.state {
             State::Available => "-".to_owned(),
             State::Partial => "partly downloaded".to_owned(),
+            State::Installed if model.workspace.is_some() => "for one workspace".to_owned(),
             State::Installed if model.used_for.is_empty() => "installed".to_owned(),
             State::Installed => format!("used for {}", names(&model.used_for)),
             State::Outdated => "installed, an update is there".to_owned(),

@@ -44,6 +44,9 @@ pub fn run(_args: &StatusArgs, global: &Global) -> Result<ExitCode> {
     if !status.priors.is_empty() {
         line("learnt", &status.priors.join(", "))?;
     }
+    if let Some(adapter) = &status.adapter {
+        line("trained", &format!("{adapter}, for ghost text here"))?;
+    }
     line("network", status.network)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -101,6 +101,15 @@ pub fn write_scripted_model(path: &Path, pieces: &[&str]) -> io::Result<()> {
 /// [`write_tiny_model`] in the file with this hash, a change of one matrix and a row for each marker of
 /// fill-in-the-middle.
 pub fn write_tiny_adapter(path: &Path, base_sha256: &str) -> io::Result<()> {
+    write_adapter(path, base_sha256, 0)
+}
+
+/// The same for a model of [`write_scripted_model`] with so many pieces, which says the same with it.
+pub fn write_scripted_adapter(path: &Path, base_sha256: &str, pieces: usize) -> io::Result<()> {
+    write_adapter(path, base_sha256, pieces)
+}
+
+fn write_adapter(path: &Path, base_sha256: &str, pieces: usize) -> io::Result<()> {
     let mut head = Head::default();
     head.text("general.architecture", "llama");
     head.text("general.type", "adapter");
@@ -110,7 +119,7 @@ pub fn write_tiny_adapter(path: &Path, base_sha256: &str) -> io::Result<()> {
     head.bytes.extend(4.0_f32.to_le_bytes());
     head.text("hearth.base.sha256", base_sha256);
     head.text("hearth.model.name", "Tiny FIM");
-    let specials = vocabulary(&[]).len() - SPECIALS.len();
+    let specials = vocabulary(&[]).len() - SPECIALS.len() + pieces;
     head.number("hearth.end.token", specials as u32 + 1);
     head.array("hearth.markers.tokens", I32, 3);
     for marker in specials + 4..specials + 7 {
