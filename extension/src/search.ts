@@ -42,7 +42,7 @@ export function searchWorkspace(daemon: Daemon): void {
     const hit = pick.selectedItems[0]?.hit;
     if (!hit) return;
     pick.hide();
-    void openCitation(hit.path, hit.range);
+    void openCitation(hit.path, hit.range, false);
   });
   pick.onDidHide(() => {
     clearTimeout(timer);

@@ -66,7 +66,7 @@ impl SearchMap {
         let (question, code) = numbers.split_at(numbers.len() / 2);
         Ok(Self {
             dimensions,
-            model: model.iter().map(|byte| format!("{byte:02x}")).collect(),
+            model: hexadecimal(model),
             question: Matrix::read(question),
             code: Matrix::read(code),
         })
@@ -88,6 +88,11 @@ impl SearchMap {
         }
         Vector::new(&self.code.times(bytes.iter().map(|byte| f32::from(byte.cast_signed()))))
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 impl Matrix {
