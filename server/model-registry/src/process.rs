@@ -221,7 +221,9 @@ pub(crate) fn follow(
             break status;
         }
     };
-    while let Ok(line) = lines.recv_timeout(LAST_WORDS) {
+    // What a child of the child goes on saying is not waited for.
+    let until = Instant::now() + LAST_WORDS;
+    while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
         hear(line, told);
     }
     cancel.check()?;
